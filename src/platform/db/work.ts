@@ -1,0 +1,49 @@
+import type { Kysely, Transaction } from 'kysely'
+import type { DomainEvent } from '#kernel/event.ts'
+import type { UserId } from '#kernel/ids.ts'
+
+/** Who asks. `permissions` are those of its roles; a guest proves single carts and orders with their tokens. */
+export type Actor = {
+  readonly kind: 'guest' | 'customer' | 'staff' | 'system'
+  readonly userId: UserId | null
+  readonly permissions: ReadonlySet<string>
+  readonly cartToken?: string | undefined
+  readonly orderToken?: string | undefined
+}
+
+/** One row of the audit log: what a person with rights changed. It names columns and amounts, never personal data. */
+export type AuditEntry = {
+  readonly action: string
+  readonly subject: string
+  readonly before: object | null
+  readonly after: object | null
+}
+
+/** A pool or a transaction to read from. */
+export type Reader = Kysely<{}>
+
+/** One unit of work: a transaction, the moment, who asked, and the events and audit rows to store if it commits. */
+export type Work = {
+  readonly tx: Transaction<{}>
+  readonly now: Date
+  readonly actor: Actor
+  readonly requestId: string
+  emit(...events: readonly DomainEvent[]): void
+  audit(entry: AuditEntry): void
+}
+
+/** A command that is one statement, run in autocommit: nothing to roll back, and no events. */
+export type Single = Omit<Work, 'tx' | 'emit' | 'audit'> & { readonly db: Kysely<{}> }
+
+/** Events of the types that a consumer asked for, oldest first, as stored. */
+export type StoredEvent = DomainEvent & {
+  readonly id: number
+  readonly occurredAt: Date
+  readonly requestId: string
+}
+
+/** A reaction takes a batch of events in one transaction; what it throws makes each event be tried alone, later. */
+export type Reaction = (work: Work, events: readonly StoredEvent[]) => Promise<void>
+
+/** What a context reacts to: event type → consumer name → reaction. Names are stored: never rename one. */
+export type Reactions = Readonly<Record<string, Readonly<Record<string, Reaction>>>>
