@@ -20,9 +20,9 @@ export type Encryption = {
   /** Opens what `seal` made for this very place; throws on anything else. */
   open(sealed: Buffer, place: Place): string
   /** Seals bytes so that opening them needs the caller's secret too: whoever holds our keys alone cannot. */
-  sealBytes(plain: Uint8Array, callerSecret: string, place: Place): Buffer
-  /** Opens what `sealBytes` made for this place with this secret; throws on anything else. */
-  openBytes(sealed: Buffer, callerSecret: string, place: Place): Buffer
+  sealBytes(plain: Uint8Array, callerSecret: string): Buffer
+  /** Opens what `sealBytes` made with this secret; throws on anything else. */
+  openBytes(sealed: Buffer, callerSecret: string): Buffer
   /**
    * What a sealed value is looked up by: equal values of one field (`users.email`) have equal indexes, whatever their
    * case, form or surrounding blanks; without our key nobody can guess a value and try it.
@@ -33,6 +33,7 @@ export type Encryption = {
 const VERSION = 1
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
+const RECEIPT = 'receipt'
 const HEADER_BYTES = 2 + NONCE_BYTES
 
 /**
@@ -53,12 +54,12 @@ export function makeEncryption(masterKeys: readonly MasterKey[]): Encryption {
     return found
   }
   return {
-    seal: (plain, place) => sealWith(key(columnKeys, first.id), first.id, Buffer.from(plain), place),
-    open: (sealed, place) => openWith(key(columnKeys, keyIdOf(sealed)), sealed, place).toString(),
-    sealBytes: (plain, callerSecret, place) =>
-      sealWith(expand(key(receiptKeys, first.id), callerSecret), first.id, plain, place),
-    openBytes: (sealed, callerSecret, place) =>
-      openWith(expand(key(receiptKeys, keyIdOf(sealed)), callerSecret), sealed, place),
+    seal: (plain, place) => sealWith(key(columnKeys, first.id), first.id, Buffer.from(plain), textOf(place)),
+    open: (sealed, place) => openWith(key(columnKeys, keyIdOf(sealed)), sealed, textOf(place)).toString(),
+    sealBytes: (plain, callerSecret) =>
+      sealWith(expand(key(receiptKeys, first.id), callerSecret), first.id, plain, RECEIPT),
+    openBytes: (sealed, callerSecret) =>
+      openWith(expand(key(receiptKeys, keyIdOf(sealed)), callerSecret), sealed, RECEIPT),
     blindIndex: (value, field) =>
       createHmac('sha256', indexKey)
         .update(`${field}\0${normal(value)}`)
@@ -69,21 +70,22 @@ export function makeEncryption(masterKeys: readonly MasterKey[]): Encryption {
 const derive = (secret: KeyObject, purpose: string) =>
   createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', `stoa/v1/${purpose}`, 32)))
 
-/** HKDF-Expand of one block: the extract step was done once, at the start. */
-const expand = (secret: KeyObject, info: string) => createHmac('sha256', secret).update(info).update('\x01').digest()
+/** HKDF-Expand of one block: the extract step was done once. A cipher takes a KeyObject 20 µs sooner than bytes. */
+const expand = (secret: KeyObject, info: string) =>
+  createSecretKey(createHmac('sha256', secret).update(info).update('\x01').digest())
 
-function sealWith(key: KeyObject | Buffer, keyId: number, plain: Uint8Array, place: Place): Buffer {
+function sealWith(key: KeyObject, keyId: number, plain: Uint8Array, associated: string): Buffer {
   const nonce = randomBytes(NONCE_BYTES)
-  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(associated(place))
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(associated))
   const text = cipher.update(plain)
   cipher.final()
   return Buffer.concat([Buffer.of(VERSION, keyId), nonce, text, cipher.getAuthTag()])
 }
 
-function openWith(key: KeyObject | Buffer, sealed: Buffer, place: Place): Buffer {
+function openWith(key: KeyObject, sealed: Buffer, associated: string): Buffer {
   const nonce = sealed.subarray(2, HEADER_BYTES)
   const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
-    .setAAD(associated(place))
+    .setAAD(Buffer.from(associated))
     .setAuthTag(sealed.subarray(-TAG_BYTES))
   const plain = decipher.update(sealed.subarray(HEADER_BYTES, -TAG_BYTES))
   decipher.final()
@@ -95,6 +97,6 @@ function keyIdOf(sealed: Buffer): number {
   return sealed[1] as number
 }
 
-const associated = ({ table, column, row }: Place) => Buffer.from(`${table}.${column}:${row}`)
+const textOf = ({ table, column, row }: Place) => `${table}.${column}:${row}`
 
 const normal = (value: string) => value.trim().toLowerCase().normalize('NFC')
