@@ -1,0 +1,124 @@
+import { randomBytes } from 'node:crypto'
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+
+/** The sandbox's own books: what it holds about payments, in its own words. Amounts in minor units. */
+export type SandboxPayment = {
+  readonly id: string
+  readonly reference: string
+  readonly amount: number
+  readonly currency: string
+  readonly capture: 'automatic' | 'manual'
+  readonly createdAt: string
+  status: 'requires_payment_method' | 'requires_action' | 'processing' | 'requires_capture' | 'succeeded' | 'cancelled'
+  amountCaptured: number
+  amountRefunded: number
+  metadata: Record<string, string>
+  returnUrl: string | null
+  nextAction: { type: 'redirect'; url: string } | null
+  lastError: { code: string; message: string } | null
+}
+
+export type SandboxRefund = {
+  readonly id: string
+  readonly payment: string
+  readonly amount: number
+  readonly currency: string
+  readonly status: 'succeeded'
+  readonly metadata: Record<string, string>
+  readonly createdAt: string
+}
+
+/** One thing that happened, as its webhook tells it. */
+export type SandboxEvent = {
+  readonly id: string
+  readonly type: string
+  readonly createdAt: string
+  readonly data: { readonly payment: SandboxPayment; readonly refund?: SandboxRefund }
+}
+
+/** The first answer to an Idempotency-Key, and what was asked with it. */
+export type StoredAnswer = { readonly asked: string; readonly status: number; readonly body: string }
+
+type Entry =
+  | { payment: SandboxPayment }
+  | { refund: SandboxRefund }
+  | { event: SandboxEvent }
+  | { delivered: string }
+  | { key: string; answer: StoredAnswer }
+
+export type Ledger = ReturnType<typeof openLedger>
+
+/** An id of the sandbox's own: `sbx_pay_…`. */
+export const sandboxId = (kind: 'pay' | 'ref' | 'evt'): string => `sbx_${kind}_${randomBytes(12).toString('hex')}`
+
+/**
+ * Opens the books, from their journal when there is one. A change is in memory and handed to the kernel before it is
+ * answered, so that `kill -9` of the process loses nothing; nothing is synced to the disk.
+ */
+export function openLedger(journalFile: string | undefined) {
+  const payments = new Map<string, SandboxPayment>()
+  const byReference = new Map<string, string[]>()
+  const refunds = new Map<string, SandboxRefund>()
+  const undelivered = new Map<string, SandboxEvent>()
+  const answers = new Map<string, StoredAnswer>()
+
+  const apply = (record: Entry): void => {
+    if ('payment' in record) {
+      const { id, reference } = record.payment
+      if (!payments.has(id)) byReference.set(reference, [...(byReference.get(reference) ?? []), id])
+      payments.set(id, record.payment)
+    } else if ('refund' in record) refunds.set(record.refund.id, record.refund)
+    else if ('event' in record) undelivered.set(record.event.id, record.event)
+    else if ('delivered' in record) undelivered.delete(record.delivered)
+    else answers.set(record.key, record.answer)
+  }
+
+  const journal =
+    journalFile === undefined
+      ? undefined
+      : openJournal(journalFile, apply, () => [
+          ...[...payments.values()].map((payment) => ({ payment })),
+          ...[...refunds.values()].map((refund) => ({ refund })),
+          ...[...undelivered.values()].map((event) => ({ event })),
+          ...[...answers].map(([key, answer]) => ({ key, answer })),
+        ])
+
+  return {
+    payments: payments as ReadonlyMap<string, SandboxPayment>,
+    refunds: refunds as ReadonlyMap<string, SandboxRefund>,
+    undelivered: undelivered as ReadonlyMap<string, SandboxEvent>,
+    answers: answers as ReadonlyMap<string, StoredAnswer>,
+    ofReference: (reference: string): SandboxPayment[] =>
+      (byReference.get(reference) ?? []).map((id) => payments.get(id)!),
+    /** Keeps entries together: all of them or, if the process dies before, none. */
+    keep(...entries: readonly Entry[]): void {
+      if (journal !== undefined) writeSync(journal, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
+      for (const entry of entries) apply(entry)
+    },
+    close(): void {
+      if (journal !== undefined) closeSync(journal)
+    },
+  }
+}
+
+/** Reads the journal back and rewrites it as what it amounts to, so that it does not grow over restarts. */
+function openJournal(file: string, apply: (record: Entry) => void, snapshot: () => Entry[]): number {
+  if (existsSync(file)) {
+    const lines = readFileSync(file, 'utf8').split('\n')
+    // The last element is empty, or a line that a dying process did not finish and therefore never answered for.
+    for (const line of lines.slice(0, -1)) apply(JSON.parse(line) as Entry)
+  }
+  writeFileSync(`${file}.new`, '')
+  for (const record of snapshot()) appendFileSync(`${file}.new`, `${JSON.stringify(record)}\n`)
+  renameSync(`${file}.new`, file)
+  return openSync(file, 'a')
+}

@@ -1,0 +1,218 @@
+import { timingSafeEqual } from 'node:crypto'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { openLedger, type SandboxPayment, type SandboxRefund } from './ledger.ts'
+import { actionPage, donePage } from './page.ts'
+import {
+  type Change,
+  cancelPayment,
+  capturePayment,
+  confirmPayment,
+  createPayment,
+  eventOf,
+  fail,
+  findPayment,
+  refundPayment,
+  SandboxError,
+  succeed,
+} from './payments.ts'
+import { openCourier } from './webhooks.ts'
+
+export type SandboxOptions = {
+  /** 0 for any free one. */
+  readonly port: number
+  readonly host?: string
+  /** Where buyers reach the page that asks them to approve; the server's own address unless given. */
+  readonly publicUrl?: string
+  readonly webhookUrl: string
+  readonly secret: string
+  readonly apiKey: string
+  /** Where the books survive a restart; in memory only when left out. */
+  readonly journalFile?: string
+  readonly webhookDelayMs?: number
+  /** How many of the webhooks are sent twice: 0.1 unless given. */
+  readonly duplicateRate?: number
+  readonly seed?: number
+  /** How late `tok_timeout` is answered. */
+  readonly answerLateMs?: number
+  /** How long `tok_processing` takes. */
+  readonly processingMs?: number
+}
+
+export type Sandbox = {
+  readonly url: string
+  /** The provider's own books: an independent witness. */
+  ledger(): { payments: SandboxPayment[]; refunds: SandboxRefund[] }
+  close(): Promise<void>
+}
+
+const BODY_LIMIT_BYTES = 65_536
+type Answer = { status: number; body: string; type?: string; location?: string; afterMs?: number }
+
+/**
+ * Starts the sandbox: a payment provider as a stranger would run it, with its own books and ids, an API behind a key,
+ * a page where buyers approve, and signed webhooks that are repeated until they are taken. It knows nothing of Stoa.
+ */
+export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  const timing = { answerLateMs: options.answerLateMs ?? 30_000, processingMs: options.processingMs ?? 1_000 }
+  const ledger = openLedger(options.journalFile)
+  const timers = new Set<NodeJS.Timeout>()
+  const courier = openCourier({
+    url: options.webhookUrl,
+    secret: options.secret,
+    delayMs: options.webhookDelayMs ?? 50,
+    duplicateRate: options.duplicateRate ?? 0.1,
+    seed: options.seed ?? 1,
+    onDelivered: (eventId) => {
+      if (ledger.undelivered.has(eventId)) ledger.keep({ delivered: eventId })
+    },
+  })
+  let url = ''
+
+  const later = (delayMs: number, run: () => void): void => {
+    const timer = setTimeout(() => {
+      timers.delete(timer)
+      run()
+    }, delayMs)
+    timers.add(timer)
+  }
+
+  /** Keeps a change with the answer to its key, tells of it, and lets what is processing come to its end. */
+  const settle = (change: Change, status: number, asked?: { key: string; request: string }): Answer => {
+    const body = JSON.stringify(change.refund ?? change.payment)
+    const event = eventOf(change)
+    ledger.keep(
+      { payment: change.payment },
+      ...(change.refund ? [{ refund: change.refund }] : []),
+      ...(event ? [{ event }] : []),
+      ...(asked ? [{ key: asked.key, answer: { asked: asked.request, status, body } }] : []),
+    )
+    if (event) courier.send(event)
+    if (change.payment.status === 'processing') finishLater(change.payment.id)
+    return { status, body, ...(change.answerAfterMs === undefined ? {} : { afterMs: change.answerAfterMs }) }
+  }
+
+  const finishLater = (id: string): void =>
+    later(timing.processingMs, () => {
+      const payment = findPayment(ledger, id)
+      if (payment.status === 'processing') settle(succeed(payment), 200)
+    })
+
+  const post = (path: string, body: string, key: string | undefined): Answer => {
+    const request = `${path}\n${body}`
+    const first = key === undefined ? undefined : ledger.answers.get(key)
+    if (first && first.asked !== request)
+      throw new SandboxError(409, 'idempotency_key_reused', 'This key came with another request.')
+    if (first) return { status: first.status, body: first.body }
+    const asked = key === undefined ? undefined : { key, request }
+    const [, , collection, id = '', verb] = path.split('/')
+    const wanted = parse(body)
+    if (collection !== 'payments') throw new SandboxError(404, 'not_found', 'No such resource.')
+    if (id === '') return settle(createPayment(wanted, url, timing), 201, asked)
+    const payment = findPayment(ledger, id)
+    if (verb === 'confirm') return settle(confirmPayment(payment, wanted, url, timing), 200, asked)
+    if (verb === 'capture') return settle(capturePayment(payment, wanted), 200, asked)
+    if (verb === 'cancel') return settle(cancelPayment(payment), 200, asked)
+    if (verb === 'refunds') return settle(refundPayment(payment, wanted), 201, asked)
+    throw new SandboxError(404, 'not_found', 'No such resource.')
+  }
+
+  const get = (path: string, query: URLSearchParams): Answer => {
+    const [, , collection, id = ''] = path.split('/')
+    if (collection !== 'payments') throw new SandboxError(404, 'not_found', 'No such resource.')
+    if (id !== '') return { status: 200, body: JSON.stringify(findPayment(ledger, id)) }
+    return { status: 200, body: JSON.stringify({ data: ledger.ofReference(query.get('reference') ?? '') }) }
+  }
+
+  /** The page of a payment that needs its buyer, and the two buttons on it. */
+  const page = (method: string, path: string): Answer => {
+    const [, , id = '', verdict] = path.split('/')
+    const payment = findPayment(ledger, id)
+    const waiting = payment.status === 'requires_action'
+    if (method === 'GET')
+      return { status: 200, type: 'text/html', body: waiting ? actionPage(payment) : donePage(payment) }
+    if (waiting && verdict === 'approve') settle(succeed(payment), 200)
+    if (waiting && verdict === 'refuse') settle(fail(payment, 'authentication_failed', 'The buyer refused.'), 200)
+    return { status: 303, body: '', location: payment.returnUrl ?? `/pay/${id}` }
+  }
+
+  const route = async (request: IncomingMessage): Promise<Answer> => {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://sandbox')
+    const body = request.method === 'POST' ? await read(request) : ''
+    if (pathname.startsWith('/pay/')) return page(request.method ?? '', pathname)
+    if (!sameText(request.headers.authorization ?? '', `Bearer ${options.apiKey}`))
+      throw new SandboxError(401, 'unauthorized', 'The API key is missing or wrong.')
+    const key = request.headers['idempotency-key']
+    if (request.method === 'POST') return post(pathname, body, typeof key === 'string' ? key : undefined)
+    if (request.method === 'GET') return get(pathname, searchParams)
+    throw new SandboxError(405, 'method_not_allowed', 'Only GET and POST.')
+  }
+
+  const server = createServer((request, response) => {
+    route(request)
+      .catch(toAnswer)
+      .then((answer) =>
+        answer.afterMs === undefined ? send(response, answer) : later(answer.afterMs, () => send(response, answer)),
+      )
+  })
+  server.keepAliveTimeout = 60_000
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(options.port, options.host ?? '127.0.0.1', resolve)
+  })
+  const own = `http://${options.host ?? '127.0.0.1'}:${(server.address() as AddressInfo).port}`
+  url = options.publicUrl ?? own
+  for (const event of ledger.undelivered.values()) courier.send(event)
+  for (const payment of ledger.payments.values()) if (payment.status === 'processing') finishLater(payment.id)
+
+  return {
+    url: own,
+    ledger: () => structuredClone({ payments: [...ledger.payments.values()], refunds: [...ledger.refunds.values()] }),
+    close: () =>
+      new Promise((resolve) => {
+        courier.close()
+        for (const timer of timers) clearTimeout(timer)
+        server.close(() => {
+          ledger.close()
+          resolve()
+        })
+        server.closeAllConnections()
+      }),
+  }
+}
+
+function read(request: IncomingMessage): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    request
+      .on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (size > BODY_LIMIT_BYTES) request.destroy()
+        else chunks.push(chunk)
+      })
+      .on('end', () => resolve(Buffer.concat(chunks).toString('utf8')))
+      .on('error', reject)
+  })
+}
+
+function parse(body: string) {
+  try {
+    const value: unknown = JSON.parse(body === '' ? '{}' : body)
+    // Each operation checks what it uses; a value of another type than promised is its caller's 422.
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as never
+  } catch {}
+  throw new SandboxError(400, 'malformed', 'The body is not a JSON object.')
+}
+
+function toAnswer(error: unknown): Answer {
+  const known = error instanceof SandboxError ? error : new SandboxError(500, 'internal_error', 'Something went wrong.')
+  return { status: known.status, body: JSON.stringify({ error: { code: known.code, message: known.message } }) }
+}
+
+function send(response: ServerResponse, { status, body, type = 'application/json', location }: Answer): void {
+  const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body) }
+  response.writeHead(status, location === undefined ? headers : { ...headers, location }).end(body)
+}
+
+const sameText = (a: string, b: string): boolean =>
+  a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
