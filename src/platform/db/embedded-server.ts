@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { chown, lstat, mkdir, mkdtemp, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { chown, lstat, mkdir, mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { type Binaries, stateFolder } from './embedded-binaries.ts'
 
 const LOG_FILE = 'server.log'
+const NO_PROCESS = 2 ** 22 + 1
 export const STOP_MS = 30_000
 
 /** Says the server's id, and stops it when the pipe on stdin closes: the kernel does that however our process ends. */
@@ -125,6 +126,15 @@ export async function isServer(pid: number, dataDir: string): Promise<boolean> {
     ),
   )
   return command.includes('postgres') && command.includes(dataDir)
+}
+
+/**
+ * PostgreSQL takes any living process with the id in its old file for itself. The id becomes one that is never given out; the
+ * rest of the file stays, for by it PostgreSQL knows whether processes of the dead server still write.
+ */
+export async function disownPidFile(dataDir: string): Promise<void> {
+  const file = join(dataDir, 'postmaster.pid')
+  await writeFile(file, (await readFile(file, 'utf8')).replace(/^\d+/, String(NO_PROCESS)))
 }
 
 /** What the server said last, to tell why it did not start. */

@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { findBinaries } from './embedded-binaries.ts'
 import {
+  disownPidFile,
   initialise,
   isServer,
   lastLine,
@@ -95,7 +95,7 @@ async function takeOver(dataDir: string, log: Options['log']): Promise<void> {
   const until = Date.now() + STOP_MS
   let unowned = 0
   for (let running = await readPidFile(dataDir); running; running = await readPidFile(dataDir)) {
-    if (!(await isServer(running.pid, dataDir))) return rm(join(dataDir, 'postmaster.pid'), { force: true })
+    if (!(await isServer(running.pid, dataDir))) return disownPidFile(dataDir)
     if (Date.now() > until) throw new Error(`PostgreSQL ${running.pid} on ${dataDir} does not stop`)
     const owner = await ownerOf(running.sockets)
     if (owner === 'nobody') {
