@@ -1,0 +1,158 @@
+import type { FastifyInstance } from 'fastify'
+import { type CatalogContext, catalog } from '#contexts/catalog/index.ts'
+import { type OrdersContext, orders } from '#contexts/orders/index.ts'
+import { type PaymentsContext, payments } from '#contexts/payments/index.ts'
+import { type UsersContext, users } from '#contexts/users/index.ts'
+import type { Clock } from '#kernel/clock.ts'
+import type { Problems } from '#kernel/refusal.ts'
+import { makePerform, type Perform } from '#platform/db/perform.ts'
+import { type Database, openDatabase } from '#platform/db/pool.ts'
+import { forgetOldReceipts } from '#platform/db/receipts.ts'
+import { makeAnswer } from '#platform/http/answer.ts'
+import { addHealth } from '#platform/http/health.ts'
+import { describeApi } from '#platform/http/openapi.ts'
+import { operationRoutes } from '#platform/http/operations.ts'
+import { addPages } from '#platform/http/pages.ts'
+import { makeServer } from '#platform/http/server.ts'
+import { startJobs } from '#platform/jobs/jobs.ts'
+import { makePump, type Pump } from '#platform/jobs/pump.ts'
+import { consumersOf } from '#platform/messaging/consume.ts'
+import { forgetOldEvents, messagingMeasures } from '#platform/messaging/dead-letters.ts'
+import { makeLocalTransport } from '#platform/messaging/local.ts'
+import { makeRelay } from '#platform/messaging/relay.ts'
+import { listenForEvents, makeNotifier } from '#platform/messaging/wake.ts'
+import type { Context, Platform } from '#platform/platform.ts'
+import { platformProblems } from '#platform/problems.ts'
+import { enableFailpoints } from '#platform/resilience/failpoints.ts'
+import { makeEncryption } from '#platform/security/encryption.ts'
+import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
+import { type Log, makeLog } from '#platform/telemetry/log.ts'
+import { makeMetrics } from '#platform/telemetry/metrics.ts'
+import type { Config } from './config.ts'
+
+export type App = {
+  readonly config: Config
+  readonly log: Log
+  readonly http: FastifyInstance
+  readonly database: Database
+  readonly perform: Perform
+  readonly contexts: { users: UsersContext; catalog: CatalogContext; payments: PaymentsContext; orders: OrdersContext }
+  /** The names of all consumers with the event type each listens to: what `stoa audit` holds the books against. */
+  readonly consumers: readonly { readonly type: string; readonly name: string }[]
+  /** Publishes events and runs everything else that is due, until nothing is left: for tests and short commands. */
+  readonly settle: () => Promise<void>
+  /** Starts the background work of this process: relay, sweepers, inbox, jobs. */
+  readonly startWork: () => Promise<void>
+  /** Ends requests and background work in that order, then closes the pool. Nothing under way is dropped. */
+  readonly close: () => Promise<void>
+}
+
+export type AppOptions = { readonly clock?: Clock; readonly log?: Log; readonly databaseUrl: string }
+
+/** Builds the service: platform once, each context once, in dependency order. Opens the pool, but no port. */
+export async function buildApp(config: Config, options: AppOptions): Promise<App> {
+  const clock = options.clock ?? (() => new Date())
+  const log = options.log ?? makeLog({ level: config.logLevel })
+  enableFailpoints(config.failpoints)
+  const metrics = makeMetrics()
+  const database = openDatabase({
+    url: options.databaseUrl,
+    maxConnections: config.databaseConnections,
+    connectTimeoutMs: 5_000,
+    onIdleError: (error) => log.warn({ err: error }, 'an idle database connection broke'),
+  })
+  const { db } = database
+
+  const pumps: Pump[] = []
+  const runs: (() => Promise<unknown>)[] = []
+  const pump: Platform['pump'] = (one) => {
+    const made = makePump({ ...one, log })
+    pumps.push(made)
+    runs.push(one.run)
+    return made
+  }
+  let working = false
+  const notify = makeNotifier(db, log)
+  const perform = makePerform(db, clock, () => (working ? relay.wake() : notify()))
+  const encryption = makeEncryption(config.encryptionKeys)
+  const guestTokens = makeGuestTokens(config.tokenSecrets)
+  const platform: Platform = {
+    db,
+    perform,
+    clock,
+    log,
+    encryption,
+    guestTokens,
+    pump,
+    ...makeAnswer(db, perform, encryption),
+  }
+
+  const contexts = buildContexts(platform, config)
+  const all: readonly Context[] = Object.values(contexts)
+  const consumers = consumersOf(all.map((context) => context.on))
+  const transport = makeLocalTransport(perform, db, consumers, clock, log)
+  const events = makeRelay(perform, transport, log)
+  const relay = pump({ name: 'relay', everyMs: 1_000, atLeastMs: 5, run: events.drain })
+  pump({ name: 'retries', everyMs: 1_000, run: transport.retryDue })
+  metrics.add(...messagingMeasures(db), ...all.flatMap((context) => context.measures))
+
+  const problems: Problems = Object.assign({}, platformProblems, ...all.map((context) => context.problems))
+  const http = await makeServer({ ...config, log, metrics, authenticate: contexts.users.authenticate })
+  await describeApi(http, problems, config.publicUrl)
+  addHealth(http, db, metrics)
+  for (const context of all) await http.register(context.routes, { prefix: '/v1' })
+  await http.register(operationRoutes(platform), { prefix: '/v1' })
+  await addPages(http, {
+    production: config.production,
+    problems,
+    publicUrl: config.publicUrl,
+    firstProduct: contexts.catalog.firstProduct,
+  })
+
+  let jobs: { stop(): Promise<void> } | undefined
+  let listener: { stop(): Promise<void> } | undefined
+  return {
+    config,
+    log,
+    http,
+    database,
+    perform,
+    contexts,
+    consumers,
+    settle: async () => {
+      for (const run of runs) await run()
+      while ((await events.drain()) > 0) for (const run of runs) await run()
+    },
+    startWork: async () => {
+      working = true
+      for (const one of pumps) one.start()
+      listener = listenForEvents(options.databaseUrl, relay.wake, log)
+      jobs = await startJobs({
+        url: options.databaseUrl,
+        log,
+        tasks: {
+          'platform.forget': async () =>
+            void (await Promise.all([forgetOldReceipts(db, clock()), forgetOldEvents(db, clock())])),
+          ...Object.assign({}, ...all.map((context) => context.tasks)),
+        },
+        cron: [{ task: 'platform.forget', match: '17 * * * *' }, ...all.flatMap((context) => context.cron)],
+      })
+    },
+    close: async () => {
+      await http.close()
+      await listener?.stop()
+      await jobs?.stop()
+      await Promise.all(pumps.map((one) => one.stop()))
+      await database.close()
+    },
+  }
+}
+
+/** The contexts, in dependency order: later ones call earlier ones' public functions. */
+function buildContexts(platform: Platform, config: Config) {
+  const usersContext = users(platform, config)
+  const catalogContext = catalog(platform, config)
+  const paymentsContext = payments(platform, config)
+  const ordersContext = orders(platform, config, { catalog: catalogContext, payments: paymentsContext })
+  return { users: usersContext, catalog: catalogContext, payments: paymentsContext, orders: ordersContext }
+}

@@ -1,0 +1,196 @@
+import type { KeyObject } from 'node:crypto'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { isCurrency } from '#kernel/money.ts'
+import type { MasterKey } from '#platform/security/encryption.ts'
+import {
+  parseEncryptionKeys,
+  parseSecret,
+  parseSigningKeys,
+  parseTokenSecrets,
+  readOrMakeKeys,
+  type SigningKey,
+} from '#platform/security/keys.ts'
+
+/** The folder of the checkout: migrations, the sample catalogue and `.stoa/` are found from here. */
+export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..')
+
+/** One line that names the variable and says what it takes: the start stops on it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+export type Config = Readonly<{
+  production: boolean
+  host: string
+  port: number
+  /** Where people reach the shop, without a slash at the end: links in answers and mails start with it. */
+  publicUrl: string
+  /** Outside PostgreSQL; undefined means the embedded one. */
+  databaseUrl: string | undefined
+  /** The role that migrates, when it is another one than the service's. */
+  databaseOwnerUrl: string | undefined
+  databaseConnections: number
+  /** Keys, the embedded database and the sandbox's journal live here. */
+  dataDir: string
+  logLevel: string
+  corsOrigins: readonly string[]
+  trustedProxies: readonly string[]
+  bodyLimitBytes: number
+  importLimitBytes: number
+  requestTimeoutMs: number
+  drainMs: number
+  encryptionKeys: readonly MasterKey[]
+  tokenSecrets: readonly KeyObject[]
+  signingKeys: readonly SigningKey[]
+  currencies: readonly string[]
+  holdMinutes: number
+  orderNumberStart: number
+  orderNumberPrefix: string
+  /** JSON file with the shop's name, countries, taxes and shipping methods; undefined means the built-in table. */
+  storeFile: string | undefined
+  paymentProviders: readonly PaymentProviderName[]
+  paymentTimeoutMs: number
+  /** Where the sandbox provider runs; undefined means that the service starts one beside itself. */
+  sandboxUrl: string | undefined
+  sandboxSecretKey: string
+  sandboxWebhookSecret: string
+  ownerEmail: string
+  sampleCatalogue: boolean
+  failpoints: string
+}>
+
+export type PaymentProviderName = 'sandbox'
+const PROVIDERS: readonly PaymentProviderName[] = ['sandbox']
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Reads the environment once into one frozen, typed value. Throws a ConfigError for a wrong value. In production it
+ * refuses the embedded database, keys that are not given, failpoints, and the sandbox provider unless it is named.
+ * Every variable is described in `.env.example`.
+ */
+export function readConfig(env: Environment = process.env): Config {
+  const read = reader(env)
+  const production = read.oneOf('NODE_ENV', ['development', 'test', 'production'], 'development') === 'production'
+  const port = read.integer('PORT', 3000, 0, 65_535)
+  const dataDir = read.path('STOA_DATA_DIR') ?? defaultDataDir()
+  const databaseUrl = read.url('DATABASE_URL', ['postgres:', 'postgresql:'])
+  if (production && !databaseUrl)
+    throw new ConfigError('DATABASE_URL must be set in production: the embedded database is for development.')
+  const keys = production ? env : { ...readOrMakeKeys(dataDir), ...definedIn(env) }
+  const paymentProviders = read.list('PAYMENT_PROVIDERS', production ? [] : ['sandbox']).map((name) => {
+    if (!PROVIDERS.includes(name as PaymentProviderName))
+      throw new ConfigError(`PAYMENT_PROVIDERS must be a list of ${PROVIDERS.join(', ')}, not ${name}.`)
+    return name as PaymentProviderName
+  })
+  if (paymentProviders.length === 0)
+    throw new ConfigError(
+      'PAYMENT_PROVIDERS must name at least one provider: in production the sandbox only when named.',
+    )
+  const failpoints = read.text('FAILPOINTS', '')
+  if (production && failpoints) throw new ConfigError('FAILPOINTS must be empty in production.')
+  const sandbox = paymentProviders.includes('sandbox')
+  const currencies = read.list('CURRENCIES', ['USD', 'EUR', 'GBP', 'JPY'])
+  const unknown = currencies.find((currency) => !isCurrency(currency))
+  if (unknown || currencies.length === 0)
+    throw new ConfigError(`CURRENCIES must be a list of ISO 4217 codes, not ${unknown ?? 'empty'}.`)
+
+  return Object.freeze({
+    production,
+    host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
+    port,
+    publicUrl: read.url('PUBLIC_URL', ['http:', 'https:'])?.replace(/\/+$/, '') ?? `http://localhost:${port}`,
+    databaseUrl,
+    databaseOwnerUrl: read.url('DATABASE_OWNER_URL', ['postgres:', 'postgresql:']),
+    databaseConnections: read.integer('DATABASE_CONNECTIONS', 20, 2, 500),
+    dataDir,
+    logLevel: read.oneOf(
+      'LOG_LEVEL',
+      ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
+      production ? 'info' : 'warn',
+    ),
+    corsOrigins: read.list('CORS_ORIGINS', []),
+    trustedProxies: read.list('TRUSTED_PROXIES', []),
+    bodyLimitBytes: read.integer('BODY_LIMIT_BYTES', 1_048_576, 1_024, 104_857_600),
+    importLimitBytes: read.integer('IMPORT_LIMIT_BYTES', 33_554_432, 1_024, 104_857_600),
+    requestTimeoutMs: read.integer('REQUEST_TIMEOUT_MS', 30_000, 1_000, 600_000),
+    drainMs: read.integer('DRAIN_MS', 5_000, 0, 120_000),
+    encryptionKeys: told(() => parseEncryptionKeys(keys.ENCRYPTION_KEYS)),
+    tokenSecrets: told(() => parseTokenSecrets(keys.TOKEN_SECRETS)),
+    signingKeys: told(() => parseSigningKeys(keys.SIGNING_KEYS)),
+    currencies,
+    holdMinutes: read.integer('HOLD_MINUTES', 15, 1, 60),
+    orderNumberStart: read.integer('ORDER_NUMBER_START', 1001, 1, 1_000_000_000),
+    orderNumberPrefix: read.matching('ORDER_NUMBER_PREFIX', /^[A-Za-z0-9-]{0,10}$/, ''),
+    storeFile: read.path('STORE_FILE'),
+    paymentProviders,
+    paymentTimeoutMs: read.integer('PAYMENT_TIMEOUT_MS', 10_000, 100, 60_000),
+    sandboxUrl: read.url('SANDBOX_URL', ['http:', 'https:']),
+    sandboxSecretKey: sandbox ? told(() => parseSecret(keys.SANDBOX_SECRET_KEY, 'SANDBOX_SECRET_KEY')) : '',
+    sandboxWebhookSecret: sandbox ? told(() => parseSecret(keys.SANDBOX_WEBHOOK_SECRET, 'SANDBOX_WEBHOOK_SECRET')) : '',
+    ownerEmail: read.matching('OWNER_EMAIL', /^[^\s@]+@[^\s@]+$/, 'owner@stoa.example'),
+    sampleCatalogue: read.oneOf('SAMPLE_CATALOGUE', ['true', 'false'], production ? 'false' : 'true') === 'true',
+    failpoints,
+  })
+}
+
+/** `.stoa/` in the checkout; as root a folder that PostgreSQL's own user can reach, named after the checkout. */
+function defaultDataDir(): string {
+  return join(ROOT, '.stoa')
+}
+
+const definedIn = (env: Environment) => Object.fromEntries(Object.entries(env).filter(([, value]) => value))
+
+/** Rethrows a key's own one-line complaint as a ConfigError. */
+function told<T>(parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw new ConfigError((error as Error).message)
+  }
+}
+
+/** Reads single variables; an empty one counts as not set. */
+function reader(env: Environment) {
+  const get = (name: string) => env[name]?.trim() || undefined
+  const matching = (name: string, pattern: RegExp, fallback: string): string => {
+    const value = get(name) ?? fallback
+    if (!pattern.test(value)) throw new ConfigError(`${name} must match ${pattern.source}.`)
+    return value
+  }
+  return {
+    text: (name: string, fallback: string) => get(name) ?? fallback,
+    matching,
+    list: (name: string, fallback: string[]) =>
+      get(name)
+        ?.split(',')
+        .map((item) => item.trim())
+        .filter(Boolean) ?? fallback,
+    integer: (name: string, fallback: number, least: number, most: number): number => {
+      const text = get(name)
+      const value = text === undefined ? fallback : Number(text)
+      if (!Number.isInteger(value) || value < least || value > most)
+        throw new ConfigError(`${name} must be a whole number from ${least} to ${most}, not ${text}.`)
+      return value
+    },
+    oneOf: (name: string, allowed: string[], fallback: string): string => {
+      const value = get(name) ?? fallback
+      if (!allowed.includes(value)) throw new ConfigError(`${name} must be one of ${allowed.join(', ')}, not ${value}.`)
+      return value
+    },
+    path: (name: string): string | undefined => {
+      const value = get(name)
+      return value && resolve(value)
+    },
+    url: (name: string, protocols: string[]): string | undefined => {
+      const value = get(name)
+      if (value === undefined) return undefined
+      if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol))
+        throw new ConfigError(
+          `${name} must be a URL that starts with ${protocols.map((one) => `${one}//`).join(' or ')}.`,
+        )
+      return value
+    },
+  }
+}

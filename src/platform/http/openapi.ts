@@ -1,0 +1,121 @@
+import swagger from '@fastify/swagger'
+import type { FastifyInstance } from 'fastify'
+import type { Problems } from '#kernel/refusal.ts'
+import type { Idempotency } from './answer.ts'
+import { statusOf } from './problem.ts'
+import { ProblemSchema } from './schemas.ts'
+
+type Schema = { [keyword: string]: unknown }
+type Operation = { responses: Record<string, Schema>; parameters?: Schema[]; security?: Schema[] }
+type RouteConfig = { permission?: string; idempotency?: Idempotency; refuses?: readonly string[] }
+
+/** Codes that any route can answer with, besides its own. */
+const EVERYWHERE = ['platform.malformed', 'platform.unavailable', 'platform.internal']
+
+/**
+ * Describes every route in one OpenAPI 3.1 document: bodies become named components, and each operation lists the
+ * problem codes that it refuses with. A route that names an unknown code refuses to boot.
+ */
+export async function describeApi(app: FastifyInstance, problems: Problems, publicUrl: string): Promise<void> {
+  app.addHook('onRoute', ({ method, url, config }) => {
+    const unknown = (config as RouteConfig | undefined)?.refuses?.find((code) => !problems[code])
+    if (unknown) throw new Error(`${String(method)} ${url} refuses ${unknown}, which no context's problems.ts names.`)
+  })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Stoa',
+        version: '1',
+        description: 'A headless commerce backend.',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: publicUrl }],
+      components: {
+        securitySchemes: {
+          bearer: { type: 'http', scheme: 'bearer' },
+          cartToken: { type: 'apiKey', in: 'header', name: 'X-Cart-Token' },
+          orderToken: { type: 'apiKey', in: 'header', name: 'X-Order-Token' },
+        },
+      },
+    },
+    hideUntagged: true,
+    transform: ({ schema, url, route }) => ({
+      url,
+      schema: { ...schema, 'x-stoa': { method: route.method, ...(route.config as RouteConfig) } } as never,
+    }),
+    transformObject: (document) =>
+      finishDocument(('openapiObject' in document ? document.openapiObject : {}) as Schema, problems) as never,
+  })
+}
+
+/** Adds problem answers, headers and security to every operation, then hoists named schemas into components. */
+function finishDocument(document: Schema, problems: Problems): Schema {
+  for (const path of Object.values(
+    (document.paths ?? {}) as Record<string, Record<string, Operation & { 'x-stoa'?: RouteConfig }>>,
+  )) {
+    for (const operation of Object.values(path)) {
+      const { permission, idempotency = 'none', refuses = [] } = operation['x-stoa'] ?? {}
+      delete operation['x-stoa']
+      describeProblems(operation, [...refuses, ...EVERYWHERE, ...impliedBy(permission, idempotency)], problems)
+      if (idempotency !== 'none') addIdempotencyKey(operation, idempotency)
+      operation.security = permission === 'public' ? [] : [{}, { bearer: [] }, { cartToken: [] }, { orderToken: [] }]
+    }
+  }
+  const components = (document.components ?? {}) as { schemas?: Record<string, Schema> }
+  const schemas: Record<string, Schema> = {}
+  document.paths = hoist(document.paths, schemas)
+  document.components = { ...components, schemas: { ...components.schemas, ...schemas } }
+  return document
+}
+
+const impliedBy = (permission: string | undefined, idempotency: Idempotency): string[] => [
+  ...(permission === 'public' ? [] : ['platform.unauthenticated', 'platform.forbidden']),
+  ...(idempotency === 'none'
+    ? []
+    : ['platform.idempotency-key-reused', 'platform.in-progress', 'platform.outcome-unknown']),
+  ...(idempotency === 'required' || idempotency === 'natural' ? ['platform.idempotency-key-required'] : []),
+]
+
+function describeProblems(operation: Operation, codes: readonly string[], problems: Problems): void {
+  const byStatus = Map.groupBy(
+    [...new Set(codes)].filter((code) => problems[code]),
+    (code) => statusOf(code, problems[code]!),
+  )
+  for (const [status, sameStatus] of byStatus) {
+    operation.responses[status] = {
+      description: sameStatus.map((code) => `\`${code}\`: ${problems[code]?.title}`).join('; '),
+      content: {
+        'application/problem+json': {
+          schema: {
+            allOf: [ProblemSchema, { type: 'object', properties: { code: { type: 'string', enum: sameStatus } } }],
+          },
+        },
+      },
+    }
+  }
+}
+
+function addIdempotencyKey(operation: Operation, idempotency: Idempotency): void {
+  operation.parameters = [
+    ...(operation.parameters ?? []),
+    {
+      in: 'header',
+      name: 'Idempotency-Key',
+      required: idempotency !== 'optional',
+      schema: { type: 'string', minLength: 1, maxLength: 255 },
+      description: 'The same key and body give the same answer, without doing it again.',
+    },
+  ]
+}
+
+/** Replaces every schema that has a title by a reference to a component of that name. */
+function hoist(value: unknown, into: Record<string, Schema>): unknown {
+  if (Array.isArray(value)) return value.map((item) => hoist(item, into))
+  if (typeof value !== 'object' || value === null) return value
+  const copy = Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, hoist(inner, into)])) as Schema
+  const { title } = copy
+  if (typeof title !== 'string' || !/^[A-Z][A-Za-z]+$/.test(title)) return copy
+  into[title] ??= copy
+  return { $ref: `#/components/schemas/${title}` }
+}

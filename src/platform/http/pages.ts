@@ -1,0 +1,92 @@
+import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import scalar from '@scalar/fastify-api-reference'
+import type { FastifyInstance } from 'fastify'
+import type { Problems } from '#kernel/refusal.ts'
+import { refuse } from '#platform/problems.ts'
+import { statusOf } from './problem.ts'
+import { closed } from './schemas.ts'
+
+export type PagesOptions = {
+  readonly production: boolean
+  readonly problems: Problems
+  readonly publicUrl: string
+  /** How many products there are to buy, and one of them. */
+  readonly firstProduct: () => Promise<{ count: number; handle: string; title: string } | undefined>
+}
+
+const PAGE_CSP = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+/** Adds what people read in a browser: `/` (not in production), `/docs`, `/openapi.json` and a page for each problem code. */
+export async function addPages(app: FastifyInstance, options: PagesOptions): Promise<void> {
+  app.get('/openapi.json', { schema: { hide: true }, config: { permission: 'public' } }, async () => app.swagger())
+  await app.register(problemPages(options.problems))
+  if (options.production) return
+  await app.register(async (pages) => {
+    pages.addHook('onRoute', (route) => {
+      route.config = { permission: 'public', ...route.config }
+      route.schema = { hide: true, ...route.schema }
+    })
+    pages.addHook('onSend', async (_request, reply, payload) => {
+      reply.header(
+        'content-security-policy',
+        "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'",
+      )
+      return payload
+    })
+    await pages.register(scalar, { routePrefix: '/docs', configuration: { url: '/openapi.json' } })
+  })
+  app.get('/', { schema: { hide: true }, config: { permission: 'public' } }, async (_request, reply) =>
+    reply
+      .type('text/html; charset=utf-8')
+      .header('content-security-policy', PAGE_CSP)
+      .send(homePage(options.publicUrl, await options.firstProduct())),
+  )
+}
+
+const problemPages =
+  (problems: Problems): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.get(
+      '/problems/:code',
+      {
+        schema: { hide: true, params: closed({ code: Type.String({ maxLength: 80 }) }) },
+        config: { permission: 'public' },
+      },
+      async ({ params: { code } }, reply) => {
+        const problem = Object.hasOwn(problems, code) ? problems[code] : undefined
+        if (!problem) throw refuse('platform.not-found')
+        const body = `<h1>${escape(problem.title)}</h1><p><code>${escape(code)}</code> · status ${statusOf(code, problem)}</p><p>${escape(problem.advice)}</p>`
+        return reply
+          .type('text/html; charset=utf-8')
+          .header('content-security-policy', PAGE_CSP)
+          .send(page(problem.title, body))
+      },
+    )
+  }
+
+const escape = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
+
+const page = (title: string, body: string): string => `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)}</title>
+<style>body{font:16px/1.6 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem;color:#1c1c1c;background:#fdfdfb}
+h1{font-size:1.7rem}code,pre{font-family:ui-monospace,monospace;background:#f1f0ea;border-radius:4px}code{padding:.1em .3em}
+pre{padding:1rem;overflow-x:auto}a{color:#0b57a4}.ok{color:#1a7f37}@media(prefers-color-scheme:dark){body{color:#e8e6e3;background:#161616}
+code,pre{background:#262626}a{color:#7ab7f5}.ok{color:#56d364}}</style>
+${body}</html>`
+
+function homePage(publicUrl: string, product: Awaited<ReturnType<PagesOptions['firstProduct']>>): string {
+  const stock = product
+    ? `<p class="ok">The shop is ready: ${product.count} products.</p>
+<p>One of them: <a href="/v1/products/${encodeURIComponent(product.handle)}">${escape(product.title)}</a>.
+All: <a href="/v1/products">/v1/products</a>. The API: <a href="/docs">/docs</a>, <a href="/openapi.json">/openapi.json</a>.</p>`
+    : `<p>The shop is empty. Import a catalogue: <code>npx stoa import catalogue/sample.csv</code>.</p>`
+  return page(
+    'Stoa',
+    `<h1>Stoa</h1>${stock}<p>Type next:</p>
+<pre>make buy                                    # a purchase, request by request
+curl '${escape(publicUrl)}/v1/products?q=mug'
+npx stoa import your-shopify-export.csv     # your own catalogue
+npx stoa audit                              # are the books right?</pre>`,
+  )
+}

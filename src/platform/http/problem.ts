@@ -1,0 +1,107 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { type Problem, Refusal, type RefusalKind } from '#kernel/refusal.ts'
+import { isLockTimeout, isUnavailable } from '#platform/db/errors.ts'
+import { platformProblems, refuse } from '#platform/problems.ts'
+import type { Log } from '#platform/telemetry/log.ts'
+
+/** The status of each kind of refusal; the few codes that have their own stand below. */
+const STATUS_BY_KIND: Record<RefusalKind, number> = {
+  invalid: 422,
+  unauthenticated: 401,
+  forbidden: 403,
+  'not-found': 404,
+  conflict: 409,
+  stale: 412,
+  limited: 429,
+  unavailable: 503,
+}
+
+const STATUS_BY_CODE: Readonly<Record<string, number>> = {
+  'platform.malformed': 400,
+  'platform.idempotency-key-required': 400,
+  'platform.method-not-allowed': 405,
+  'platform.too-large': 413,
+  'platform.unsupported-media-type': 415,
+  'platform.precondition-required': 428,
+  'platform.internal': 500,
+  'payments.invalid-signature': 400,
+}
+
+/** The HTTP status that a problem code answers with. */
+export const statusOf = (code: string, problem: Pick<Problem, 'kind'>): number =>
+  STATUS_BY_CODE[code] ?? STATUS_BY_KIND[problem.kind]
+
+/** Ajv keywords that mean "another shape"; every other one means "right shape, wrong value". */
+const SHAPE = new Set(['type', 'required', 'additionalProperties', 'unevaluatedProperties', 'anyOf', 'oneOf'])
+
+type ValidationItem = { keyword: string; instancePath: string; params: Record<string, unknown>; message?: string }
+
+/** Turns a schema violation into a refusal: a wrong shape, and anything wrong outside the body, is 400; a wrong value 422. */
+function fromValidation(error: FastifyError & { validation: ValidationItem[]; validationContext?: string }): Refusal {
+  const inBody = error.validationContext === 'body'
+  const errors = error.validation.slice(0, 20).map((item) => {
+    const property = item.params.missingProperty ?? item.params.additionalProperty
+    const path = property === undefined ? item.instancePath : `${item.instancePath}/${escapePointer(String(property))}`
+    const detail =
+      item.keyword === 'additionalProperties' ? 'is not a known property' : (item.message ?? 'is not valid')
+    return { pointer: inBody ? path : `/${error.validationContext}${path}`, detail }
+  })
+  const misshapen = !inBody || error.validation.some((item) => SHAPE.has(item.keyword))
+  const first = errors[0] ? `${errors[0].pointer || 'The body'} ${errors[0].detail}.` : undefined
+  return refuse(misshapen ? 'platform.malformed' : 'platform.invalid', first, { errors })
+}
+
+const escapePointer = (part: string): string => part.replaceAll('~', '~0').replaceAll('/', '~1')
+
+/** What went wrong, as a refusal that may be told; undefined when it is our own fault. */
+export function asRefusal(error: unknown): Refusal | undefined {
+  if (error instanceof Refusal) return error
+  if (isLockTimeout(error)) return refuse('platform.busy', undefined, { retryAfterSeconds: 1 })
+  if (isUnavailable(error)) return refuse('platform.unavailable', undefined, { retryAfterSeconds: 1 })
+  const { statusCode, validation, code } = error as FastifyError
+  if (validation) return fromValidation(error as never)
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return refuse('platform.unsupported-media-type')
+  if (statusCode === 413) return refuse('platform.too-large')
+  if (statusCode && statusCode >= 400 && statusCode < 500)
+    return refuse(
+      'platform.malformed',
+      'The request could not be read: its body, address or headers are not well formed.',
+    )
+  return undefined
+}
+
+/** Sends a refusal as an RFC 9457 problem document. */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
+  const { retryAfterSeconds, ...facts } = refusal.facts
+  const status = statusOf(refusal.code, refusal)
+  if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
+  if (status === 401)
+    reply.header('www-authenticate', request.headers.authorization ? 'Bearer error="invalid_token"' : 'Bearer')
+  return reply
+    .code(status)
+    .header('cache-control', 'no-store')
+    .header('content-type', 'application/problem+json; charset=utf-8')
+    .serializer((body: unknown) => JSON.stringify(body))
+    .send({
+      type: `/problems/${refusal.code}`,
+      title: refusal.title,
+      status,
+      detail: refusal.message,
+      code: refusal.code,
+      instance: request.id,
+      ...facts,
+    })
+}
+
+/** The one error handler: refusals are told, bugs and outages are logged and answered without detail. */
+export const makeErrorHandler = (log: Log) => (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+  const refusal = asRefusal(error)
+  if (refusal) {
+    if (refusal.kind === 'unavailable') log.warn({ err: error, requestId: request.id }, 'unavailable')
+    return sendProblem(request, reply, refusal)
+  }
+  log.error({ err: error, requestId: request.id, route: request.routeOptions.url }, 'request failed')
+  return sendProblem(request, reply, refuse('platform.internal'))
+}
+
+export { platformProblems }

@@ -1,0 +1,153 @@
+import { randomUUID } from 'node:crypto'
+import cors from '@fastify/cors'
+import helmet from '@fastify/helmet'
+import { Ajv } from 'ajv'
+import addFormatsModule from 'ajv-formats'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { refuse } from '#platform/problems.ts'
+import type { Log } from '#platform/telemetry/log.ts'
+import type { HttpMetrics } from '#platform/telemetry/metrics.ts'
+import { refuseOpenSchemas } from './closed.ts'
+import { type Authenticate, guardRoutes } from './permissions.ts'
+import { makeErrorHandler } from './problem.ts'
+import { allowedMethods, watchRoutes } from './routes.ts'
+import { drainOnClose } from './shutdown.ts'
+
+const addFormats = addFormatsModule as unknown as (ajv: Ajv) => Ajv
+const REQUEST_ID = /^[A-Za-z0-9._-]{8,64}$/
+
+export type ServerOptions = {
+  readonly production: boolean
+  readonly log: Log
+  readonly metrics: HttpMetrics
+  readonly authenticate: Authenticate
+  readonly corsOrigins: readonly string[]
+  readonly trustedProxies: readonly string[]
+  readonly bodyLimitBytes: number
+  readonly requestTimeoutMs: number
+  readonly drainMs: number
+}
+
+/**
+ * Makes the HTTP server that contexts add their routes to: request ids, problem documents, a permission on every route,
+ * closed schemas, no coercion of bodies, security headers, CORS, request log, metrics and a shutdown that drops nothing.
+ */
+export async function makeServer(options: ServerOptions): Promise<FastifyInstance> {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: options.bodyLimitBytes,
+    requestTimeout: options.requestTimeoutMs,
+    connectionTimeout: 0,
+    keepAliveTimeout: 65_000,
+    trustProxy: options.trustedProxies.length > 0 ? [...options.trustedProxies] : false,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    genReqId: (request) => {
+      const given = request.headers['x-request-id']
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+    },
+    routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
+    frameworkErrors: (error, request, reply) => void makeErrorHandler(options.log)(error, request, reply),
+  })
+  useStrictValidation(app)
+  app.setErrorHandler(makeErrorHandler(options.log))
+  drainOnClose(app, options.drainMs)
+  watchRoutes(app)
+  refuseOpenSchemas(app)
+  guardRoutes(app, options.authenticate)
+  refuseBrokenText(app)
+  observe(app, options)
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
+    },
+    referrerPolicy: { policy: 'no-referrer' },
+    strictTransportSecurity: options.production ? { maxAge: 31_536_000, includeSubDomains: true } : false,
+    crossOriginResourcePolicy: { policy: 'cross-origin' },
+  })
+  await app.register(cors, corsOf(options))
+  answerUnknownRoutes(app)
+  return app
+}
+
+/** Bodies are taken as they are; query, path and headers are text and turned into numbers and booleans where asked. */
+function useStrictValidation(app: FastifyInstance): void {
+  const common = { removeAdditional: false, useDefaults: true, allErrors: false, strict: false } as const
+  const strict = addFormats(new Ajv({ ...common, coerceTypes: false }))
+  const coercing = addFormats(new Ajv({ ...common, coerceTypes: true }))
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    (httpPart === 'body' ? strict : coercing).compile(schema as object),
+  )
+}
+
+/** NUL, which PostgreSQL cannot store, and lone surrogates, which are no text, are refused wherever they stand. */
+function refuseBrokenText(app: FastifyInstance): void {
+  app.addHook('preValidation', async (request) => {
+    const pointer =
+      brokenText(request.body, '') ?? brokenText(request.query, '/querystring') ?? brokenText(request.params, '/params')
+    if (pointer !== undefined)
+      throw refuse('platform.invalid', `${pointer} holds a NUL character or half of a surrogate pair.`, {
+        errors: [{ pointer, detail: 'holds a NUL character or half of a surrogate pair' }],
+      })
+  })
+}
+
+function brokenText(value: unknown, pointer: string): string | undefined {
+  if (typeof value === 'string') return value.includes('\0') || !value.isWellFormed() ? pointer : undefined
+  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return undefined
+  for (const [key, inner] of Object.entries(value)) {
+    const found = brokenText(key, pointer) ?? brokenText(inner, `${pointer}/${key}`)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** The request log and the latency histogram; both name the route's pattern, never the address with its ids. */
+function observe(app: FastifyInstance, { log, metrics }: ServerOptions): void {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'unknown'
+    metrics.observe(request.method, route, reply.statusCode, reply.elapsedTime)
+    log.info(
+      {
+        requestId: request.id,
+        method: request.method,
+        route,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+        ...actorOf(request),
+      },
+      'request',
+    )
+  })
+}
+
+const actorOf = ({ actor }: FastifyRequest) => (actor ? { actor: actor.kind, actorId: actor.userId } : {})
+
+const LOCALHOST = /^http:\/\/(localhost|127\.0\.0\.1)(:\d{1,5})?$/
+
+function corsOf({ production, corsOrigins }: ServerOptions) {
+  const allowed = new Set(corsOrigins)
+  return {
+    origin: (origin: string | undefined, decide: (error: null, allow: boolean) => void) =>
+      decide(null, origin !== undefined && (allowed.has(origin) || (!production && LOCALHOST.test(origin)))),
+    methods: ['GET', 'POST', 'PATCH', 'DELETE'],
+    allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'X-Cart-Token', 'X-Order-Token'],
+    exposedHeaders: ['ETag', 'Location', 'Retry-After', 'Idempotent-Replayed', 'X-Request-Id', 'RateLimit'],
+    maxAge: 600,
+    hook: 'onRequest' as const,
+  }
+}
+
+/** 405 with Allow where another method would do, 404 otherwise. */
+function answerUnknownRoutes(app: FastifyInstance): void {
+  app.setNotFoundHandler(async (request: FastifyRequest, reply: FastifyReply) => {
+    const methods = allowedMethods(app, request.url)
+    if (methods.length === 0) throw refuse('platform.not-found')
+    reply.header('allow', methods.join(', '))
+    throw refuse('platform.method-not-allowed')
+  })
+}

@@ -1,0 +1,77 @@
+import { sql } from 'kysely'
+import type { Perform } from '#platform/db/perform.ts'
+import { systemActor } from '#platform/db/system.ts'
+import type { StoredEvent, Work } from '#platform/db/work.ts'
+import { failpoint } from '#platform/resilience/failpoints.ts'
+import type { Log } from '#platform/telemetry/log.ts'
+import type { Transport } from './transport.ts'
+
+const BATCH = 100
+
+type EventRow = Omit<StoredEvent, 'requestId' | 'occurredAt'> & { request_id: string; occurred_at: Date }
+
+export type Relay = {
+  /** Publishes what is unpublished until nothing is left; returns how many events that were. */
+  readonly drain: () => Promise<number>
+}
+
+/**
+ * Hands committed events to a transport. Unpublished rows are claimed with `for update skip locked`, never by
+ * "id greater than the last": sequence values commit out of order, and such a relay skips events.
+ */
+export function makeRelay(perform: Perform, transport: Transport, log: Log): Relay {
+  const command = { actor: systemActor, requestId: 'relay' }
+
+  const publishBatch = () =>
+    perform(command, async (work) => {
+      const events = await claim(work, BATCH)
+      if (events.length === 0) return events
+      await transport.deliver(work, events)
+      await failpoint('event.published')
+      await markPublished(work, events)
+      return events
+    })
+
+  /** After a batch failed: each event in turn, its failures noted per consumer, so that one poisoned event stops none. */
+  const publishOneByOne = async () => {
+    let published = 0
+    for (; published < BATCH; published += 1) {
+      const event = await perform(command, async (work) => (await claim(work, 1))[0])
+      if (!event) break
+      await transport.deliverAlone(event)
+      await perform(command, (work) => markPublished(work, [event]))
+    }
+    return published
+  }
+
+  return {
+    drain: async () => {
+      for (let total = 0; ; ) {
+        try {
+          const published = (await publishBatch()).length
+          total += published
+          if (published < BATCH) return total
+        } catch (error) {
+          log.warn({ err: error }, 'a batch of events failed, delivering one by one')
+          total += await publishOneByOne()
+        }
+      }
+    },
+  }
+}
+
+async function claim(work: Work, limit: number): Promise<StoredEvent[]> {
+  const { rows } = await sql<EventRow>`
+    select id, type, subject, data, request_id, occurred_at from platform.events
+    where published_at is null order by id limit ${limit} for update skip locked`.execute(work.tx)
+  return rows.map(({ request_id, occurred_at, ...event }) => ({
+    ...event,
+    requestId: request_id,
+    occurredAt: occurred_at,
+  }))
+}
+
+async function markPublished(work: Work, events: readonly StoredEvent[]): Promise<void> {
+  const ids = events.map((event) => event.id)
+  await sql`update platform.events set published_at = ${work.now} where id = any(${ids}::bigint[])`.execute(work.tx)
+}

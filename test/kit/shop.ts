@@ -1,0 +1,99 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Ajv } from 'ajv'
+import addFormats from 'ajv-formats'
+import { checkAnswersWith } from '#platform/http/answer.ts'
+import { makeLog } from '#platform/telemetry/log.ts'
+import { type App, buildApp } from '../../src/app.ts'
+import { readConfig } from '../../src/config.ts'
+import { testDatabase } from './database.ts'
+
+export type TestShop = {
+  readonly app: App
+  readonly databaseUrl: string
+  readonly ownerUrl: string
+  /** The shop's clock, which stands still until it is moved. */
+  readonly clock: { now: Date; advance(minutes: number): void }
+  /** Sends a request in process; a write gets an Idempotency-Key of its own unless `headers` carry one. */
+  readonly send: (method: Method, url: string, body?: object, headers?: Record<string, string>) => Promise<Sent>
+  readonly close: () => Promise<void>
+}
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+// biome-ignore lint/suspicious/noExplicitAny: a test looks at whatever came back
+export type Sent = {
+  status: number
+  body: any
+  headers: Record<string, string | string[] | number | undefined>
+  text: string
+}
+
+/** A shop on a database of its own, without a port and without background work: `app.settle()` runs what is due. */
+export async function testShop(env: Record<string, string> = {}): Promise<TestShop> {
+  validateEveryAnswer()
+  const database = await testDatabase()
+  const dataDir = mkdtempSync(join(tmpdir(), 'stoa-test-'))
+  const config = readConfig({
+    NODE_ENV: 'test',
+    LOG_LEVEL: 'error',
+    STOA_DATA_DIR: dataDir,
+    PORT: '0',
+    DATABASE_CONNECTIONS: '10',
+    DRAIN_MS: '0',
+    ...env,
+  })
+  const clock = {
+    now: new Date(),
+    advance(minutes: number) {
+      clock.now = new Date(clock.now.getTime() + minutes * 60_000)
+    },
+  }
+  const app = await buildApp(config, {
+    databaseUrl: database.url,
+    clock: () => clock.now,
+    log: makeLog({ level: config.logLevel, sync: true }),
+  })
+  await app.http.ready()
+  return {
+    app,
+    databaseUrl: database.url,
+    ownerUrl: database.ownerUrl,
+    clock,
+    send: async (method, url, body, headers = {}) => {
+      const key = method === 'GET' ? {} : { 'idempotency-key': randomUUID() }
+      const response = await app.http.inject({
+        method,
+        url,
+        headers: { ...key, ...headers },
+        ...(body ? { payload: body } : {}),
+      })
+      const json = /json/.test(String(response.headers['content-type']))
+      return {
+        status: response.statusCode,
+        body: json ? response.json() : undefined,
+        headers: response.headers,
+        text: response.body,
+      }
+    },
+    close: async () => {
+      await app.close()
+      await database.drop()
+      rmSync(dataDir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Serialising hides what a schema does not name: in tests each answer must fit its schema before it is serialised. */
+function validateEveryAnswer(): void {
+  const ajv = (addFormats as unknown as (ajv: Ajv) => Ajv)(new Ajv({ strict: false, allErrors: true }))
+  const compiled = new WeakMap<object, ReturnType<Ajv['compile']>>()
+  checkAnswersWith((reply, { status, body }) => {
+    const schema = (reply.routeOptions.schema?.response as Record<string, object> | undefined)?.[String(status)]
+    if (!schema || status === 204) return
+    const validate = compiled.get(schema) ?? ajv.compile(schema)
+    compiled.set(schema, validate)
+    if (!validate(JSON.parse(JSON.stringify(body))))
+      throw new Error(`The answer does not fit its schema: ${ajv.errorsText(validate.errors)}`)
+  })
+}
