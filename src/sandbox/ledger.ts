@@ -71,15 +71,15 @@ export function openLedger(journalFile: string | undefined) {
   const undelivered = new Map<string, SandboxEvent>()
   const answers = new Map<string, StoredAnswer>()
 
-  const apply = (record: Entry): void => {
-    if ('payment' in record) {
-      const { id, reference } = record.payment
+  const apply = (entry: Entry): void => {
+    if ('payment' in entry) {
+      const { id, reference } = entry.payment
       if (!payments.has(id)) byReference.set(reference, [...(byReference.get(reference) ?? []), id])
-      payments.set(id, record.payment)
-    } else if ('refund' in record) refunds.set(record.refund.id, record.refund)
-    else if ('event' in record) undelivered.set(record.event.id, record.event)
-    else if ('delivered' in record) undelivered.delete(record.delivered)
-    else answers.set(record.key, record.answer)
+      payments.set(id, entry.payment)
+    } else if ('refund' in entry) refunds.set(entry.refund.id, entry.refund)
+    else if ('event' in entry) undelivered.set(entry.event.id, entry.event)
+    else if ('delivered' in entry) undelivered.delete(entry.delivered)
+    else answers.set(entry.key, entry.answer)
   }
 
   const journal =
@@ -111,14 +111,14 @@ export function openLedger(journalFile: string | undefined) {
 }
 
 /** Reads the journal back and rewrites it as what it amounts to, so that it does not grow over restarts. */
-function openJournal(file: string, apply: (record: Entry) => void, snapshot: () => Entry[]): number {
+function openJournal(file: string, apply: (entry: Entry) => void, snapshot: () => Entry[]): number {
   if (existsSync(file)) {
     const lines = readFileSync(file, 'utf8').split('\n')
     // The last element is empty, or a line that a dying process did not finish and therefore never answered for.
     for (const line of lines.slice(0, -1)) apply(JSON.parse(line) as Entry)
   }
   writeFileSync(`${file}.new`, '')
-  for (const record of snapshot()) appendFileSync(`${file}.new`, `${JSON.stringify(record)}\n`)
+  for (const entry of snapshot()) appendFileSync(`${file}.new`, `${JSON.stringify(entry)}\n`)
   renameSync(`${file}.new`, file)
   return openSync(file, 'a')
 }

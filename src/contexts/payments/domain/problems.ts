@@ -1,0 +1,74 @@
+import { type Problems, refuserOf } from '#kernel/refusal.ts'
+
+/** Everything that payments refuse. */
+export const paymentsProblems = {
+  'payments.not-found': {
+    kind: 'not-found',
+    title: 'No such payment',
+    advice: "There is no such payment, or it is not yours: send its order's token as X-Order-Token, or sign in.",
+  },
+  'payments.amount-too-small': {
+    kind: 'invalid',
+    title: 'The amount is too small to be paid',
+    advice: 'The payment provider takes no amount below its minimum: order more.',
+  },
+  'payments.unknown-method': {
+    kind: 'invalid',
+    title: 'No such payment method',
+    advice: 'Use one of the payment methods that GET /v1/store lists.',
+  },
+  'payments.attempt-in-progress': {
+    kind: 'conflict',
+    title: 'Another attempt is under way',
+    advice: 'Read the payment until that attempt has ended, then try again.',
+  },
+  'payments.already-captured': {
+    kind: 'conflict',
+    title: 'The payment has been made',
+    advice: 'Nothing is owed any more: read the order.',
+  },
+  'payments.cancelled': {
+    kind: 'conflict',
+    title: 'The payment is cancelled',
+    advice: 'Its order was cancelled; order again.',
+  },
+  'payments.in-review': {
+    kind: 'conflict',
+    title: 'The payment is being looked at',
+    advice: 'What the provider reports does not fit this payment. The shop will get in touch; do not pay again.',
+  },
+  // The words of the orders context: to the buyer it is the order that has lapsed.
+  'orders.hold-expired': {
+    kind: 'conflict',
+    title: 'The time to pay is over',
+    advice: 'The goods are no longer held: the cart is open again, order it anew.',
+  },
+  'payments.not-captured': {
+    kind: 'conflict',
+    title: 'There is nothing to refund',
+    advice: 'Only a captured payment can be refunded.',
+  },
+  'payments.refund-exceeds-captured': {
+    kind: 'conflict',
+    title: 'More than is left to refund',
+    advice: 'Refund at most `left`: what was captured, less what was refunded or is being refunded.',
+  },
+  'payments.currency-mismatch': {
+    kind: 'invalid',
+    title: 'Another currency than the payment',
+    advice: 'Refund in the currency of the payment.',
+  },
+  'payments.unknown-provider': {
+    kind: 'not-found',
+    title: 'No such payment provider',
+    advice: 'Send webhooks of a provider that is switched on.',
+  },
+  'payments.invalid-signature': {
+    kind: 'invalid',
+    title: 'The webhook is not genuine',
+    advice: 'Sign the exact bytes with the webhook secret, not more than five minutes ago. Status 400.',
+  },
+} as const satisfies Problems
+
+/** Says no with a code of the table above. */
+export const refuse = refuserOf(paymentsProblems)
