@@ -32,10 +32,21 @@ create table catalog.products (
     setweight(to_tsvector('english', description), 'D')) stored
 );
 create index products_newest on catalog.products (created_at desc, id desc) where status = 'active';
-create index products_category on catalog.products (category) where status = 'active';
+create index products_category on catalog.products (lower(category)) where status = 'active';
 create index products_search on catalog.products using gin (search);
 create index products_words on catalog.products using gin (words gin_trgm_ops);
 create index products_tags on catalog.products using gin (tags);
+
+-- Products whose words look like these: for searches that find nothing, which mostly are typing mistakes. A function,
+-- because the threshold of the index is a setting; 0.3 finds two wrong letters in a word of five.
+select word_similarity('', '');  -- loads the module that knows the setting
+create function catalog.lookalikes(wanted text) returns table (id text, likeness real)
+  language sql stable set pg_trgm.word_similarity_threshold = 0.3 as $$
+    select id, likeness from (
+      select id, word_similarity(wanted, words) as likeness, max(word_similarity(wanted, words)) over () as best
+      from catalog.products where status = 'active' and wanted <% words) as found
+    where likeness >= best - 0.1
+  $$;
 
 create table catalog.images (
   id         text collate "C" primary key,
@@ -75,12 +86,11 @@ create table catalog.prices (
   primary key (variant_id, currency)
 );
 
--- The lowest and highest price of a product's active variants: derived, what lists sort and facet by.
-create table catalog.price_ranges (
-  product_id text collate "C" not null references catalog.products,
-  currency   text collate "C" not null,
-  min_minor  bigint not null,
-  max_minor  bigint not null,
+-- The lowest price of a product's active variants in each currency: derived, what lists filter, sort and facet by.
+create table catalog.lowest_prices (
+  product_id   text collate "C" not null references catalog.products,
+  currency     text collate "C" not null,
+  amount_minor bigint not null,
   primary key (product_id, currency)
 );
 
@@ -148,3 +158,45 @@ begin
 end $$;
 
 -- Imports ------------------------------------------------------------------------------------------------------------
+
+-- One import of one file: how far it is, and what came of it.
+create table catalog.imports (
+  id          text collate "C" primary key,
+  file_name   text not null,
+  sha256      text collate "C" not null check (sha256 ~ '^[0-9a-f]{64}$'),
+  options     jsonb not null,
+  status      text not null check (status in ('waiting', 'running', 'finished', 'refused')),
+  rows        integer not null default 0,           -- in the file, the header included
+  rows_done   integer not null default 0,           -- the last row that is applied: where it goes on after a stop
+  report      jsonb,
+  problem     jsonb,                                -- why it was refused: row, column, detail
+  created_at  timestamptz not null,
+  updated_at  timestamptz not null,
+  finished_at timestamptz
+);
+-- The same file with the same options is the same import until it is finished.
+create unique index imports_unfinished on catalog.imports (sha256, options) where status in ('waiting', 'running');
+create index imports_file on catalog.imports (sha256, finished_at) where status = 'finished';
+
+-- Uploaded files, in pieces, until their import is finished.
+create table catalog.import_pieces (
+  import_id text collate "C" not null references catalog.imports on delete cascade,
+  piece     integer not null,
+  bytes     bytea not null,
+  primary key (import_id, piece)
+);
+alter table catalog.import_pieces alter column bytes set storage external;
+
+-- What a file last said of a product: equal content is not written again.
+create table catalog.imported_products (
+  product_id   text collate "C" primary key references catalog.products,
+  file_name    text not null,
+  content_hash bytea not null check (octet_length(content_hash) = 32)
+);
+create index imported_products_file on catalog.imported_products (file_name);
+
+-- The quantity that the stock of a variant was last set by: later files change it by the difference.
+create table catalog.imported_quantities (
+  variant_id text collate "C" primary key references catalog.variants,
+  quantity   integer not null
+);

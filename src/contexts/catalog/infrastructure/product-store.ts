@@ -88,16 +88,16 @@ const productParts = (listed: readonly Listed[]) => [
       options = excluded.options, attributes = excluded.attributes, metadata = excluded.metadata,
       version = excluded.version, updated_at = excluded.updated_at, published_at = excluded.published_at,
       words = excluded.words, option_pairs = excluded.option_pairs)`,
-  sql`ranges as (
-    select product_id, currency, min_minor, max_minor from ${recordset(listed.flatMap(rangeRows))}
-      as given (product_id text, currency text, min_minor bigint, max_minor bigint))`,
-  sql`saved_ranges as (
-    insert into catalog.price_ranges (product_id, currency, min_minor, max_minor)
-    select product_id, currency, min_minor, max_minor from ranges
-    on conflict (product_id, currency) do update set min_minor = excluded.min_minor, max_minor = excluded.max_minor)`,
-  sql`deleted_ranges as (
-    delete from catalog.price_ranges where product_id = ${idsOf(listed.map(({ product }) => product))}
-      and (product_id, currency) not in (select product_id, currency from ranges))`,
+  sql`lowest as (
+    select product_id, currency, amount_minor from ${recordset(listed.flatMap(lowestRows))}
+      as given (product_id text, currency text, amount_minor bigint))`,
+  sql`saved_lowest as (
+    insert into catalog.lowest_prices (product_id, currency, amount_minor)
+    select product_id, currency, amount_minor from lowest
+    on conflict (product_id, currency) do update set amount_minor = excluded.amount_minor)`,
+  sql`deleted_lowest as (
+    delete from catalog.lowest_prices where product_id = ${idsOf(listed.map(({ product }) => product))}
+      and (product_id, currency) not in (select product_id, currency from lowest))`,
 ]
 
 const imageParts = (products: readonly Product[]) => [
@@ -177,10 +177,9 @@ const priceRows = (variant: Variant) =>
     compare_at_minor: compareAtMinor,
   }))
 
-const rangeRows = ({ product, listing }: Listed) =>
-  listing.priceRanges.map(({ currency, minMinor, maxMinor }) => ({
+const lowestRows = ({ product, listing }: Listed) =>
+  listing.lowestPrices.map(({ currency, amountMinor }) => ({
     product_id: product.id,
     currency,
-    min_minor: minMinor,
-    max_minor: maxMinor,
+    amount_minor: amountMinor,
   }))

@@ -1,0 +1,190 @@
+import { type RawBuilder, sql } from 'kysely'
+import type { OrderId, VariantId } from '#kernel/ids.ts'
+import type { Work } from '#platform/db/work.ts'
+import { failpoint } from '#platform/resilience/failpoints.ts'
+import type { Hold } from '../domain/hold.ts'
+import { refuse } from '../domain/problems.ts'
+import { MAIN_LOCATION } from '../domain/stock.ts'
+
+/** So many units of a variant. */
+export type Units = { readonly variantId: VariantId; readonly quantity: number }
+
+/**
+ * Holds every line that is on sale at the price seen and available, in one statement, and tells which those are. The rows
+ * are locked in the order of their ids first; the update then sees each as it is after the wait.
+ */
+export async function takeStock(work: Work, { reference, currency, lines }: Hold): Promise<VariantId[]> {
+  const { rows } = await sql<{ variant_id: VariantId }>`
+    with wanted as (
+      select variant_id, quantity, price_minor
+      from unnest(${lines.map((line) => line.variantId)}::text[], ${lines.map((line) => line.quantity)}::int[],
+        ${lines.map((line) => line.unitPriceMinor)}::bigint[]) as given (variant_id, quantity, price_minor)),
+    locked as (
+      select s.variant_id from catalog.stock s join wanted using (variant_id)
+      where s.location = ${MAIN_LOCATION} order by s.variant_id for update of s),
+    taken as (
+      update catalog.stock s set held = s.held + w.quantity
+      from locked l
+      join wanted w using (variant_id)
+      join catalog.variants v on v.id = w.variant_id and v.status = 'active'
+      join catalog.products p on p.id = v.product_id and p.status = 'active'
+      join catalog.prices c on c.variant_id = v.id and c.currency = ${currency} and c.amount_minor = w.price_minor
+      where s.variant_id = l.variant_id and s.location = ${MAIN_LOCATION}
+        and (not s.tracked or s.back_order or s.on_hand - s.held - s.committed >= w.quantity)
+      returning s.variant_id, s.location, w.quantity),
+    holds as (
+      insert into catalog.holds (reference, variant_id, location, quantity, held, held_at)
+      select ${reference}::text, variant_id, location, quantity, quantity, ${work.now}::timestamptz from taken),
+    movements as (
+      insert into catalog.movements (variant_id, location, held_change, reason, reference, occurred_at)
+      select variant_id, location, quantity, 'held', ${reference}::text, ${work.now}::timestamptz from taken)
+    select variant_id from taken`.execute(work.tx)
+  await failpoint('stock.held')
+  return rows.map((row) => row.variant_id)
+}
+
+/** Makes what these orders hold committed: they are paid. Answers which had anything held; for the others it is done already. */
+export async function commitStock(work: Work, references: readonly OrderId[]): Promise<OrderId[]> {
+  const changes = sql`
+    select reference, variant_id, location, -held as held, held as committed, 0 as released, 0 as shipped, 0 as returned, 0 as on_hand
+    from catalog.holds where reference = any(${references}::text[]) and held > 0
+    order by reference, variant_id, location for update`
+  return settle(work, changes, 'committed')
+}
+
+/** Frees what these orders hold or have committed; what is free already stays so. */
+export async function releaseStock(
+  work: Work,
+  references: readonly OrderId[],
+  reason: 'expired' | 'cancelled',
+): Promise<void> {
+  const changes = sql`
+    select reference, variant_id, location, -held as held, -committed as committed, held + committed as released,
+      0 as shipped, 0 as returned, 0 as on_hand
+    from catalog.holds where reference = any(${references}::text[]) and held + committed > 0
+    order by reference, variant_id, location for update`
+  await settle(work, changes, reason)
+}
+
+/** Takes again, as committed, what an order had to let go. False, and nothing changed, when there is no longer enough. */
+export async function reholdStock(work: Work, reference: OrderId): Promise<boolean> {
+  const changes = sql`
+    select reference, variant_id, location, 0 as held, released as committed, -released as released,
+      0 as shipped, 0 as returned, 0 as on_hand
+    from catalog.holds where reference = ${reference} and released > 0
+    order by reference, variant_id, location for update`
+  const enough = sql`not l.tracked or l.back_order or l.on_hand - l.held - l.committed >= t.committed`
+  const settled = await settle(work, changes, 'reheld', enough)
+  return settled.length > 0
+}
+
+/** Ships committed units: they leave what is on hand, where it is counted. Refuses catalog.nothing-on-hand. */
+export async function shipStock(work: Work, reference: OrderId, lines: readonly Units[]): Promise<void> {
+  const changes = sql`
+    select h.reference, h.variant_id, h.location, 0 as held, -w.quantity as committed, 0 as released,
+      w.quantity as shipped, 0 as returned, -w.quantity as on_hand
+    from catalog.holds h join (${unitsOf(lines)}) w using (variant_id)
+    where h.reference = ${reference} and h.committed >= w.quantity
+    order by h.variant_id, h.location for update of h`
+  const enough = sql`not l.tracked or l.on_hand + t.on_hand >= 0`
+  const settled = await settle(work, changes, 'shipped', sql`(${enough}) and ${isComplete(lines)}`)
+  if (settled.length === 0)
+    throw refuse('catalog.nothing-on-hand', undefined, { errors: await whyNotShipped(work, lines) })
+}
+
+/**
+ * Puts units back for sale: of a paid order that will not ship (`committed`), or that came back (`returned`: they are on
+ * hand again). Throws when the order has not as many: its own counters are to prevent that.
+ */
+export async function restockStock(
+  work: Work,
+  reference: OrderId,
+  lines: readonly Units[],
+  from: 'committed' | 'returned',
+): Promise<void> {
+  const returned = from === 'returned'
+  const changes = returned
+    ? sql`select h.reference, h.variant_id, h.location, 0 as held, 0 as committed, 0 as released, 0 as shipped,
+        w.quantity as returned, w.quantity as on_hand
+      from catalog.holds h join (${unitsOf(lines)}) w using (variant_id)
+      where h.reference = ${reference} and h.shipped - h.returned >= w.quantity
+      order by h.variant_id, h.location for update of h`
+    : sql`select h.reference, h.variant_id, h.location, 0 as held, -w.quantity as committed, w.quantity as released,
+        0 as shipped, 0 as returned, 0 as on_hand
+      from catalog.holds h join (${unitsOf(lines)}) w using (variant_id)
+      where h.reference = ${reference} and h.committed >= w.quantity
+      order by h.variant_id, h.location for update of h`
+  const settled = await settle(work, changes, returned ? 'returned' : 'cancelled', isComplete(lines))
+  if (settled.length === 0) throw new Error(`${reference} has not as many units ${from} as are to be restocked.`)
+}
+
+/** The lines summed by variant. */
+const unitsOf = (lines: readonly Units[]) => sql`
+  select variant_id, sum(quantity)::int as quantity
+  from unnest(${lines.map((line) => line.variantId)}::text[], ${lines.map((line) => line.quantity)}::int[]) as given (variant_id, quantity)
+  group by variant_id`
+
+const isComplete = (lines: readonly Units[]) =>
+  sql`(select count(*) from changes) = ${new Set(lines.map((line) => line.variantId)).size}`
+
+type Reason = 'committed' | 'expired' | 'cancelled' | 'reheld' | 'shipped' | 'returned'
+
+/**
+ * Carries changes of holds over to the stock, with their movements, all of them or, unless every locked row is `fit`,
+ * none. Answers the orders concerned.
+ */
+async function settle(work: Work, changes: RawBuilder<unknown>, reason: Reason, fit = sql`true`): Promise<OrderId[]> {
+  const { rows } = await sql<{ reference: OrderId }>`
+    with changes as (${changes}),
+    totals as (
+      select variant_id, location, sum(held)::int as held, sum(committed)::int as committed, sum(on_hand)::int as on_hand
+      from changes group by variant_id, location),
+    locked as (
+      select s.variant_id, s.location, s.on_hand, s.held, s.committed, s.tracked, s.back_order
+      from catalog.stock s join totals using (variant_id, location)
+      order by s.variant_id, s.location for update of s),
+    verdict as (select bool_and(${fit}) as fit from locked l join totals t using (variant_id, location)),
+    counted as (
+      update catalog.stock s set held = s.held + t.held, committed = s.committed + t.committed,
+        on_hand = s.on_hand + case when s.tracked then t.on_hand else 0 end,
+        shortage = least(s.shortage, greatest(0, s.held + t.held + s.committed + t.committed
+          - s.on_hand - case when s.tracked then t.on_hand else 0 end))
+      from locked l join totals t using (variant_id, location)
+      where s.variant_id = l.variant_id and s.location = l.location and (select fit from verdict)),
+    settled as (
+      update catalog.holds h set held = h.held + c.held, committed = h.committed + c.committed,
+        released = h.released + c.released, shipped = h.shipped + c.shipped, returned = h.returned + c.returned
+      from changes c
+      where h.reference = c.reference and h.variant_id = c.variant_id and h.location = c.location and (select fit from verdict)
+      returning h.reference),
+    movements as (
+      insert into catalog.movements (variant_id, location, held_change, committed_change, on_hand_change, reason, reference, actor_id, occurred_at)
+      select c.variant_id, c.location, c.held, c.committed, case when l.tracked then c.on_hand else 0 end,
+        ${reason}, c.reference, ${work.actor.userId}::text, ${work.now}::timestamptz
+      from changes c join locked l using (variant_id, location) where (select fit from verdict))
+    select distinct reference from settled`.execute(work.tx)
+  return rows.map((row) => row.reference)
+}
+
+async function whyNotShipped(work: Work, lines: readonly Units[]) {
+  const { rows } = await sql<{ variant_id: VariantId; on_hand: number; committed: number; tracked: boolean }>`
+    select variant_id, on_hand, committed, tracked from catalog.stock
+    where variant_id = any(${lines.map((line) => line.variantId)}::text[]) and location = ${MAIN_LOCATION}`.execute(
+    work.tx,
+  )
+  const byVariant = new Map(rows.map((row) => [row.variant_id, row]))
+  return lines.flatMap(({ variantId, quantity }, index) => {
+    const stock = byVariant.get(variantId)
+    const ready = stock ? (stock.tracked ? Math.min(stock.on_hand, stock.committed) : stock.committed) : 0
+    if (ready >= quantity) return []
+    return [
+      {
+        pointer: `/lines/${index}`,
+        detail: `only ${ready} of ${quantity} can be shipped`,
+        variantId,
+        wanted: quantity,
+        available: ready,
+      },
+    ]
+  })
+}
