@@ -21,7 +21,6 @@ export type TestShop = {
   readonly close: () => Promise<void>
 }
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
-// biome-ignore lint/suspicious/noExplicitAny: a test looks at whatever came back
 export type Sent = {
   status: number
   body: any

@@ -51,18 +51,36 @@ export type DatabaseOptions = {
 export function openDatabase(options: DatabaseOptions): Database {
   let sent = 0
   class NamedClient extends pg.Client {
+    #inTransaction = false
+    #stale = false
+
+    constructor(config?: pg.ClientConfig) {
+      super(config)
+      // A connection that breaks while in use fails its statement; without a listener it would end the process as well.
+      this.on('error', () => {})
+    }
+
     // biome-ignore lint/suspicious/noExplicitAny: the overloads of pg's own method
     override query(...args: any[]): any {
       sent += 1
       const [text, values] = args
       if (typeof text !== 'string' || !Array.isArray(values) || args.length > 2)
         return super.query(...(args as [string]))
-      const name = TRANSACTION_CONTROL.test(text) ? undefined : nameOf(text)
-      const answer: Promise<unknown> = super.query(name ? { name, text, values } : { text, values })
-      return answer.catch((error: { code?: string }) => {
-        if (STALE_PLAN.has(error.code ?? '')) void this.end().catch(() => {})
+      return this.#queryNamed(text, values)
+    }
+
+    async #queryNamed(text: string, values: unknown[]): Promise<unknown> {
+      const control = TRANSACTION_CONTROL.exec(text)?.[1]
+      const name = control ? undefined : nameOf(text)
+      if (control) this.#inTransaction = control === 'begin' || control === 'start transaction'
+      try {
+        return await super.query(name ? { name, text, values } : { text, values })
+      } catch (error) {
+        this.#stale ||= STALE_PLAN.has((error as { code?: string }).code ?? '')
         throw error
-      })
+      } finally {
+        if (this.#stale && !this.#inTransaction) void this.end().catch(() => {})
+      }
     }
   }
   const pool = new pg.Pool({
@@ -83,4 +101,4 @@ export function openDatabase(options: DatabaseOptions): Database {
   }
 }
 
-const TRANSACTION_CONTROL = /^(begin|commit|rollback|start transaction|savepoint|release)\b/
+const TRANSACTION_CONTROL = /^(begin|commit|rollback|start transaction)\b/

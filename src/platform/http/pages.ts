@@ -55,7 +55,7 @@ const problemPages =
       async ({ params: { code } }, reply) => {
         const problem = Object.hasOwn(problems, code) ? problems[code] : undefined
         if (!problem) throw refuse('platform.not-found')
-        const body = `<h1>${escape(problem.title)}</h1><p><code>${escape(code)}</code> · status ${statusOf(code, problem)}</p><p>${escape(problem.advice)}</p>`
+        const body = `<h1>${html(problem.title)}</h1><p><code>${html(code)}</code> · status ${statusOf(code, problem)}</p><p>${html(problem.advice)}</p>`
         return reply
           .type('text/html; charset=utf-8')
           .header('content-security-policy', PAGE_CSP)
@@ -64,11 +64,11 @@ const problemPages =
     )
   }
 
-const escape = (text: string): string =>
+const html = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
 
 const page = (title: string, body: string): string => `<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)}</title>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${html(title)}</title>
 <style>body{font:16px/1.6 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem;color:#1c1c1c;background:#fdfdfb}
 h1{font-size:1.7rem}code,pre{font-family:ui-monospace,monospace;background:#f1f0ea;border-radius:4px}code{padding:.1em .3em}
 pre{padding:1rem;overflow-x:auto}a{color:#0b57a4}.ok{color:#1a7f37}@media(prefers-color-scheme:dark){body{color:#e8e6e3;background:#161616}
@@ -78,14 +78,14 @@ ${body}</html>`
 function homePage(publicUrl: string, product: Awaited<ReturnType<PagesOptions['firstProduct']>>): string {
   const stock = product
     ? `<p class="ok">The shop is ready: ${product.count} products.</p>
-<p>One of them: <a href="/v1/products/${encodeURIComponent(product.handle)}">${escape(product.title)}</a>.
+<p>One of them: <a href="/v1/products/${encodeURIComponent(product.handle)}">${html(product.title)}</a>.
 All: <a href="/v1/products">/v1/products</a>. The API: <a href="/docs">/docs</a>, <a href="/openapi.json">/openapi.json</a>.</p>`
     : `<p>The shop is empty. Import a catalogue: <code>npx stoa import catalogue/sample.csv</code>.</p>`
   return page(
     'Stoa',
     `<h1>Stoa</h1>${stock}<p>Type next:</p>
 <pre>make buy                                    # a purchase, request by request
-curl '${escape(publicUrl)}/v1/products?q=mug'
+curl '${html(publicUrl)}/v1/products?q=mug'
 npx stoa import your-shopify-export.csv     # your own catalogue
 npx stoa audit                              # are the books right?</pre>`,
   )

@@ -49,9 +49,10 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
     frameworkErrors: (error, request, reply) => void makeErrorHandler(options.log)(error, request, reply),
   })
+  app.removeContentTypeParser('text/plain')
   useStrictValidation(app)
   app.setErrorHandler(makeErrorHandler(options.log))
-  drainOnClose(app, options.drainMs)
+  drainOnClose(app, options.drainMs, options.requestTimeoutMs)
   watchRoutes(app)
   refuseOpenSchemas(app)
   guardRoutes(app, options.authenticate)
