@@ -102,6 +102,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   addHealth(http, db, metrics)
   for (const context of all) await http.register(context.routes, { prefix: '/v1' })
   await http.register(operationRoutes(platform), { prefix: '/v1' })
+  await http.register(contexts.users.rootRoutes)
   await addPages(http, {
     production: config.production,
     problems,

@@ -15,7 +15,7 @@ const newKey = () =>
   )[0]!
 const key = newKey()
 let now = NOW
-const tokens = await makeAccessTokens({ keys: [key], issuer: ISSUER, clock: () => now })
+const tokens = makeAccessTokens({ keys: [key], issuer: ISSUER, clock: () => now })
 
 const at = async <Result>(moment: number, read: () => Promise<Result>): Promise<Result> => {
   now = new Date(moment * 1000)
@@ -110,10 +110,10 @@ describe('access tokens', () => {
 
   it('of an old key are read until it is taken away; the new one signs', async () => {
     const fresh = newKey()
-    const rotated = await makeAccessTokens({ keys: [fresh, key], issuer: ISSUER, clock: () => now })
+    const rotated = makeAccessTokens({ keys: [fresh, key], issuer: ISSUER, clock: () => now })
     expect(await rotated.read(ours)).toEqual(claims)
     expect(await tokens.read(await rotated.sign(claims))).toBeUndefined()
-    const later = await makeAccessTokens({ keys: [fresh], issuer: ISSUER, clock: () => now })
+    const later = makeAccessTokens({ keys: [fresh], issuer: ISSUER, clock: () => now })
     expect(await later.read(ours)).toBeUndefined()
     expect(rotated.jwks.keys.map(({ kid }) => kid)).toEqual([fresh.kid, key.kid])
   })

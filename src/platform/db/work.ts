@@ -1,11 +1,13 @@
 import type { Kysely, Transaction } from 'kysely'
 import type { DomainEvent } from '#kernel/event.ts'
-import type { UserId } from '#kernel/ids.ts'
+import type { SessionId, UserId } from '#kernel/ids.ts'
 
 /** Who asks. `permissions` are those of its roles; a guest proves single carts and orders with their tokens. */
 export type Actor = {
   readonly kind: 'guest' | 'customer' | 'staff' | 'system'
   readonly userId: UserId | null
+  /** The session of the access token, where there is one. */
+  readonly sessionId?: SessionId | undefined
   readonly permissions: ReadonlySet<string>
   readonly cartToken?: string | undefined
   readonly orderToken?: string | undefined

@@ -1,4 +1,4 @@
-import { decodeProtectedHeader, exportJWK, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose'
+import { decodeProtectedHeader, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose'
 import type { Clock } from '#kernel/clock.ts'
 import type { SessionId, UserId } from '#kernel/ids.ts'
 import type { SigningKey } from './keys.ts'
@@ -6,7 +6,7 @@ import type { SigningKey } from './keys.ts'
 /** What an access token says: who, in which session. Roles are not in it: they are read anew at each request. */
 export type AccessClaims = { readonly userId: UserId; readonly sessionId: SessionId }
 
-export const ACCESS_TOKEN_SECONDS = 600
+const ACCESS_TOKEN_SECONDS = 600
 const SKEW_SECONDS = 30
 const ALGORITHM = 'EdDSA'
 const TYPE = 'at+jwt'
@@ -16,17 +16,19 @@ const HEADERS = new Set(['alg', 'typ', 'kid'])
  * Access tokens (RFC 9068) signed with the first key, accepted from all: put a new key in front, and take the old one
  * away ten minutes later. `issuer` is this shop's address and its audience too.
  */
-export async function makeAccessTokens(from: { keys: readonly SigningKey[]; issuer: string; clock: Clock }) {
+export function makeAccessTokens(from: { keys: readonly SigningKey[]; issuer: string; clock: Clock }) {
   const { keys, issuer, clock } = from
   const [first] = keys
   if (!first) throw new RangeError('No signing key.')
   const publicKeys = new Map(keys.map(({ kid, publicKey }) => [kid, publicKey]))
-  const jwks = await publicJwks(keys)
   const secondsNow = () => Math.floor(clock().getTime() / 1000)
 
   return {
     /** The public keys, for `/.well-known/jwks.json`. */
-    jwks,
+    jwks: publicJwks(keys),
+
+    /** How long a token is good for. */
+    seconds: ACCESS_TOKEN_SECONDS,
 
     /** A token for this session that is accepted for ten minutes. */
     sign: ({ userId, sessionId }: AccessClaims): Promise<string> =>
@@ -66,9 +68,11 @@ export async function makeAccessTokens(from: { keys: readonly SigningKey[]; issu
   }
 }
 
-export type AccessTokens = Awaited<ReturnType<typeof makeAccessTokens>>
+export type AccessTokens = ReturnType<typeof makeAccessTokens>
 
-async function publicJwks(keys: readonly SigningKey[]): Promise<JSONWebKeySet> {
-  const jwks = await Promise.all(keys.map(({ publicKey }) => exportJWK(publicKey)))
-  return { keys: jwks.map((jwk, index) => ({ ...jwk, kid: keys[index]!.kid, alg: ALGORITHM, use: 'sig' })) }
-}
+const publicJwks = (keys: readonly SigningKey[]): JSONWebKeySet => ({
+  keys: keys.map(({ kid, publicKey }) => {
+    const { kty, crv, x } = publicKey.export({ format: 'jwk' }) as { kty: string; crv: string; x: string }
+    return { kty, crv, x, kid, alg: ALGORITHM, use: 'sig' }
+  }),
+})

@@ -1,0 +1,26 @@
+import type { UserId } from '#kernel/ids.ts'
+import type { Work } from '#platform/db/work.ts'
+import { createStaff } from './create-staff.ts'
+import type { InsertUser } from './register.ts'
+
+export type CreateOwnerNeeds = {
+  newUserId(): UserId
+  newPassword(): string
+  hashPassword(password: string): Promise<string>
+  insertUser: InsertUser
+  lockOwners(work: Work): Promise<readonly UserId[]>
+}
+
+/**
+ * For the first run: makes the owner's account with a random password and returns it, this once; undefined when the
+ * shop has an owner. Refuses users.email-taken.
+ */
+export const createOwner =
+  (needs: CreateOwnerNeeds) =>
+  async (work: Work, { email, name }: { readonly email: string; readonly name: string }) => {
+    if ((await needs.lockOwners(work)).length > 0) return undefined
+    const password = needs.newPassword()
+    const passwordHash = await needs.hashPassword(password)
+    await createStaff(needs)(work, { email, name, passwordHash, roles: ['owner'] })
+    return { email, password }
+  }

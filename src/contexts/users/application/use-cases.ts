@@ -1,0 +1,38 @@
+import { type AuthenticateNeeds, authenticate } from './authenticate.ts'
+import { type ChangeAccountNeeds, changeAccount } from './change-account.ts'
+import { type ChangeMeNeeds, changeMe } from './change-me.ts'
+import { type CreateOwnerNeeds, createOwner } from './create-owner.ts'
+import { type CreateStaffNeeds, createStaff } from './create-staff.ts'
+import { type HashNewPasswordNeeds, hashNewPassword } from './hash-new-password.ts'
+import { type CheckPasswordNeeds, checkPassword, type OpenSessionNeeds, openSession } from './log-in.ts'
+import { type LogOutNeeds, logOut } from './log-out.ts'
+import { type RefreshSessionNeeds, refreshSession } from './refresh-session.ts'
+import { type RegisterNeeds, register } from './register.ts'
+
+type Needs = AuthenticateNeeds &
+  ChangeAccountNeeds &
+  ChangeMeNeeds &
+  CheckPasswordNeeds &
+  CreateOwnerNeeds &
+  CreateStaffNeeds &
+  HashNewPasswordNeeds &
+  LogOutNeeds &
+  OpenSessionNeeds &
+  RefreshSessionNeeds &
+  RegisterNeeds
+
+/** Everything this context can be asked to do. */
+export const userUseCases = (needs: Needs) => ({
+  authenticate: authenticate(needs),
+  hashNewPassword: hashNewPassword(needs),
+  register: register(needs),
+  checkPassword: checkPassword(needs),
+  openSession: openSession(needs),
+  refreshSession: refreshSession(needs),
+  logOut: logOut(needs),
+  changeMe: changeMe(needs),
+  createStaff: createStaff(needs),
+  changeAccount: changeAccount(needs),
+  createOwner: createOwner(needs),
+})
+export type UserUseCases = ReturnType<typeof userUseCases>

@@ -1,0 +1,11 @@
+import type { UserId } from '#kernel/ids.ts'
+
+/** A user as answers show one. */
+export type UserView = {
+  readonly id: UserId
+  readonly email: string
+  readonly name: string | null
+  readonly roles: readonly string[]
+  readonly disabled: boolean
+  readonly createdAt: string
+}

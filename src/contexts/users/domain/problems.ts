@@ -1,0 +1,54 @@
+import { type Problems, refuserOf } from '#kernel/refusal.ts'
+
+/** Everything that accounts and sessions refuse. */
+export const usersProblems = {
+  'users.invalid-token': {
+    kind: 'unauthenticated',
+    title: 'The access token is not valid',
+    advice: 'Get a new one with POST /v1/auth/refresh, or log in again.',
+  },
+  'users.invalid-refresh-token': {
+    kind: 'unauthenticated',
+    title: 'The refresh token is not valid',
+    advice: 'It was used, it ended, or its session did: log in again.',
+  },
+  'users.wrong-credentials': {
+    kind: 'unauthenticated',
+    title: 'E-mail or password is wrong',
+    advice: 'Check both. The answer is the same whether or not there is such an account.',
+  },
+  'users.weak-password': {
+    kind: 'invalid',
+    title: 'The password is too weak',
+    advice: 'Use at least 8 characters (staff: 15), any at all, and none of the well-known passwords.',
+  },
+  'users.email-taken': {
+    kind: 'conflict',
+    title: 'There is an account with this e-mail',
+    advice: 'Give its roles to that account, or use another address.',
+  },
+  'users.not-found': { kind: 'not-found', title: 'No such user', advice: 'Check the id.' },
+  'users.cannot-grant': {
+    kind: 'forbidden',
+    title: 'These are not your rights to give or take',
+    advice: 'Nobody grants, changes or removes a permission that they lack: ask somebody who has it.',
+  },
+  'users.not-staff': {
+    kind: 'conflict',
+    title: 'This is a customer account',
+    advice: 'Create a staff account with POST /v1/users: it has a longer password and an address of its own.',
+  },
+  'users.last-owner': {
+    kind: 'conflict',
+    title: 'This is the last owner',
+    advice: 'Make somebody else an owner first.',
+  },
+  'users.too-busy': {
+    kind: 'unavailable',
+    title: 'Too many people are logging in',
+    advice: 'Wait for the seconds in Retry-After, then try again.',
+  },
+} as const satisfies Problems
+
+/** Says no with a code of the table above. */
+export const refuse = refuserOf(usersProblems)

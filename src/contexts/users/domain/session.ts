@@ -1,0 +1,24 @@
+import type { SessionId, UserId } from '#kernel/ids.ts'
+
+const DAY_MS = 24 * 60 * 60_000
+const IDLE_DAYS = 30
+const ABSOLUTE_DAYS = 90
+
+export type Session = {
+  readonly id: SessionId
+  readonly userId: UserId
+  readonly createdAt: Date
+  /** When it ends however much it is used. */
+  readonly expiresAt: Date
+}
+
+/** A session ends after 90 days, or after 30 without a refresh. */
+export const newSession = (id: SessionId, userId: UserId, now: Date): Session => ({
+  id,
+  userId,
+  createdAt: now,
+  expiresAt: new Date(now.getTime() + ABSOLUTE_DAYS * DAY_MS),
+})
+
+/** When a refresh token made now ends, unless its session ends before. */
+export const idleUntil = (now: Date): Date => new Date(now.getTime() + IDLE_DAYS * DAY_MS)

@@ -1,0 +1,101 @@
+import type { Decision, DomainEvent } from '#kernel/event.ts'
+import type { UserId } from '#kernel/ids.ts'
+import { refuse } from './problems.ts'
+import { isStaff, permissionsOf, type Role, type StaffRole } from './roles.ts'
+
+export type User = {
+  readonly id: UserId
+  readonly email: string
+  readonly name: string | null
+  readonly passwordHash: string
+  readonly roles: readonly Role[]
+  readonly disabledAt: Date | null
+  readonly createdAt: Date
+}
+export type NewUser = Pick<User, 'id' | 'email' | 'name' | 'passwordHash'>
+
+export type UserRegistered = DomainEvent<'users.registered.v1', { userId: UserId }>
+/** Somebody registered an address that has an account: its holder is told by mail, the caller is not told. */
+export type UserRegisteredAgain = DomainEvent<'users.registered-again.v1', { userId: UserId }>
+export type StaffCreated = DomainEvent<'users.staff-created.v1', { userId: UserId; roles: readonly Role[] }>
+export type UserChanged = DomainEvent<'users.changed.v1', { userId: UserId }>
+export type UserRolesChanged = DomainEvent<'users.roles-changed.v1', { userId: UserId; roles: readonly Role[] }>
+export type UserDisabled = DomainEvent<'users.disabled.v1', { userId: UserId }>
+export type UserEnabled = DomainEvent<'users.enabled.v1', { userId: UserId }>
+
+/** Who grants: only their permissions count. */
+type Grantor = { readonly permissions: ReadonlySet<string> }
+
+/** A customer's account. */
+export function register(draft: NewUser, now: Date): Decision<User> {
+  const user: User = { ...draft, roles: ['customer'], disabledAt: null, createdAt: now }
+  const event: UserRegistered = { type: 'users.registered.v1', subject: user.id, data: { userId: user.id } }
+  return { state: user, events: [event] }
+}
+
+export const registeredAgain = (holder: UserId): UserRegisteredAgain => ({
+  type: 'users.registered-again.v1',
+  subject: holder,
+  data: { userId: holder },
+})
+
+/** A staff account; refuses users.cannot-grant for rights that the grantor lacks. */
+export function createStaff(draft: NewUser & { roles: readonly StaffRole[] }, by: Grantor, now: Date): Decision<User> {
+  refuseUnlessHolds(by, draft.roles)
+  const user: User = { ...draft, roles: [...new Set(draft.roles)].sort(), disabledAt: null, createdAt: now }
+  const data = { userId: user.id, roles: user.roles }
+  const event: StaffCreated = { type: 'users.staff-created.v1', subject: user.id, data }
+  return { state: user, events: [event] }
+}
+
+/** A person changes what they are called. */
+export function rename(user: User, name: string): Decision<User> {
+  if (user.name === name) return { state: user, events: [] }
+  const event: UserChanged = { type: 'users.changed.v1', subject: user.id, data: { userId: user.id } }
+  return { state: { ...user, name }, events: [event] }
+}
+
+export type AccountChange = {
+  readonly roles?: readonly StaffRole[] | undefined
+  readonly disabled?: boolean | undefined
+}
+
+/**
+ * Changes a user's roles, or disables or enables the account. Refuses users.cannot-grant where the user or the new roles
+ * may do what the grantor may not, users.not-staff for roles of a customer, users.last-owner.
+ */
+export function changeAccount(
+  user: User,
+  { roles, disabled }: AccountChange,
+  by: Grantor,
+  owners: readonly UserId[],
+  now: Date,
+): Decision<User> {
+  if (roles && !isStaff(user.roles)) throw refuse('users.not-staff')
+  const changed: User = {
+    ...user,
+    roles: roles ? [...new Set(roles)].sort() : user.roles,
+    disabledAt: disabled === undefined ? user.disabledAt : disabled ? (user.disabledAt ?? now) : null,
+  }
+  refuseUnlessHolds(by, [...user.roles, ...changed.roles])
+  const remains = changed.roles.includes('owner') && !changed.disabledAt
+  if (!remains && owners.length === 1 && owners[0] === user.id) throw refuse('users.last-owner')
+  return { state: changed, events: eventsOf(user, changed) }
+}
+
+function eventsOf(before: User, after: User): DomainEvent[] {
+  const { id: subject, roles } = after
+  const events: (UserRolesChanged | UserDisabled | UserEnabled)[] = []
+  if (before.roles.join() !== roles.join())
+    events.push({ type: 'users.roles-changed.v1', subject, data: { userId: subject, roles } })
+  if (!before.disabledAt && after.disabledAt)
+    events.push({ type: 'users.disabled.v1', subject, data: { userId: subject } })
+  if (before.disabledAt && !after.disabledAt)
+    events.push({ type: 'users.enabled.v1', subject, data: { userId: subject } })
+  return events
+}
+
+function refuseUnlessHolds(by: Grantor, roles: readonly Role[]): void {
+  const lacking = [...permissionsOf(roles)].filter((permission) => !by.permissions.has(permission))
+  if (lacking.length > 0) throw refuse('users.cannot-grant', `You lack ${lacking.join(', ')}.`)
+}

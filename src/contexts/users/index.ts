@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto'
+import { newId } from '#platform/ids.ts'
+import type { Context, Platform } from '#platform/platform.ts'
+import { makePasswords } from '#platform/security/passwords.ts'
+import { makeAccessTokens } from '#platform/security/tokens.ts'
+import type { Config } from '#src/config.ts'
+import { userUseCases } from './application/use-cases.ts'
+import { refuse, usersProblems } from './domain/problems.ts'
+import { authRoutes } from './infrastructure/auth-http.ts'
+import { userRoutes } from './infrastructure/http.ts'
+import { rootRoutes } from './infrastructure/root-http.ts'
+import { hashRefreshToken, newRefreshToken, sessionStore } from './infrastructure/session-store.ts'
+import { userStore } from './infrastructure/user-store.ts'
+import { userViews } from './infrastructure/user-views.ts'
+
+export type {
+  StaffCreated,
+  UserChanged,
+  UserDisabled,
+  UserEnabled,
+  UserRegistered,
+  UserRegisteredAgain,
+  UserRolesChanged,
+} from './domain/user.ts'
+export type UsersContext = ReturnType<typeof users>
+
+/** Accounts, roles and sessions. `authenticate` tells who asks, on every request; `createOwner` is for the first run. */
+export function users(platform: Platform, config: Config) {
+  const { db, clock, encryption } = platform
+  const accessTokens = makeAccessTokens({ keys: config.signingKeys, issuer: config.publicUrl, clock })
+  const passwords = makePasswords({
+    tooBusy: () => refuse('users.too-busy', undefined, { retryAfterSeconds: 2 }),
+  })
+  const views = userViews(db, encryption)
+  const store = userStore(encryption)
+  const sessions = sessionStore(views)
+  const use = userUseCases({
+    ...store,
+    ...sessions,
+    accessTokens,
+    passwords,
+    hashPassword: passwords.hash,
+    newPassword: () => randomBytes(15).toString('base64url'),
+    newUserId: () => newId('usr'),
+    newSessionId: () => newId('ses'),
+    newRefreshToken,
+    hashRefreshToken,
+    findPasswordHash: store.findPasswordHash(db),
+    findLiveRoles: sessions.findLiveRoles(db, clock),
+  })
+  return {
+    authenticate: use.authenticate,
+    createOwner: use.createOwner,
+    problems: usersProblems,
+    routes: async (app) => {
+      await app.register(authRoutes(use, platform))
+      await app.register(userRoutes(use, views, platform))
+    },
+    /** Mounted without a prefix. */
+    rootRoutes: rootRoutes(accessTokens),
+    on: {},
+    tasks: {},
+    cron: [],
+    measures: [],
+  } satisfies Context & Record<string, unknown>
+}

@@ -1,0 +1,104 @@
+import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import { created, noContent, ok } from '#platform/http/answer.ts'
+import { closed, EmailSchema, named } from '#platform/http/schemas.ts'
+import type { Platform } from '#platform/platform.ts'
+import type { UserUseCases } from '../application/use-cases.ts'
+import { NameSchema, noStore, PasswordSchema, UserSchema } from './schemas.ts'
+
+const Registration = named(
+  'Registration',
+  closed({ email: EmailSchema, password: PasswordSchema, name: Type.Optional(NameSchema) }),
+)
+const Registered = named('Registered', closed({ email: Type.String() }))
+const Credentials = named('Credentials', closed({ email: Type.String({ maxLength: 254 }), password: PasswordSchema }))
+const RefreshTokenSchema = Type.String({ minLength: 1, maxLength: 200 })
+const LoggedIn = named(
+  'LoggedIn',
+  closed({
+    accessToken: Type.String({ description: 'Send it as `Authorization: Bearer <token>`.' }),
+    refreshToken: Type.String({ description: 'Good for one refresh, which gives the next.' }),
+    expiresIn: Type.Integer({ description: 'Seconds until the access token ends.' }),
+    user: UserSchema,
+  }),
+)
+
+/** Registering, logging in and out. Hashing is done before the database is asked for a connection. */
+export const authRoutes =
+  (use: UserUseCases, { answer, answerOne }: Platform): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.addHook('onSend', noStore)
+
+    app.post(
+      '/auth/register',
+      {
+        schema: {
+          operationId: 'register',
+          summary: 'Make an account; the answer is the same for an address that has one',
+          tags: ['auth'],
+          body: Registration,
+          response: { 201: Registered },
+        },
+        config: { permission: 'public', refuses: ['users.weak-password', 'users.too-busy', 'platform.invalid'] },
+      },
+      async (request, reply) => {
+        const { email, password, name = null } = request.body
+        const passwordHash = await use.hashNewPassword(password, 'customer')
+        return answer(request, reply, async (work) =>
+          created(await use.register(work, { email, name, passwordHash }), '/v1/users/me'),
+        )
+      },
+    )
+
+    app.post(
+      '/auth/login',
+      {
+        schema: {
+          operationId: 'logIn',
+          summary: 'Open a session',
+          tags: ['auth'],
+          body: Credentials,
+          response: { 200: LoggedIn },
+        },
+        config: { permission: 'public', refuses: ['users.wrong-credentials', 'users.too-busy', 'platform.invalid'] },
+      },
+      async (request, reply) => {
+        const checked = await use.checkPassword(request.body)
+        return answerOne(request, reply, async (single) => ok(await use.openSession(single, checked)))
+      },
+    )
+
+    app.post(
+      '/auth/refresh',
+      {
+        schema: {
+          operationId: 'refreshSession',
+          summary: 'Exchange a refresh token for a new access token and the next refresh token',
+          tags: ['auth'],
+          body: named('RefreshSession', closed({ refreshToken: RefreshTokenSchema })),
+          response: { 200: LoggedIn },
+        },
+        config: { permission: 'public', refuses: ['users.invalid-refresh-token', 'platform.invalid'] },
+      },
+      (request, reply) =>
+        answerOne(request, reply, async (single) => ok(await use.refreshSession(single, request.body.refreshToken))),
+    )
+
+    app.post(
+      '/auth/logout',
+      {
+        schema: {
+          operationId: 'logOut',
+          summary: 'End the session of the access token, or of the refresh token given; both are void at once',
+          tags: ['auth'],
+          body: Type.Optional(named('LogOut', closed({ refreshToken: Type.Optional(RefreshTokenSchema) }))),
+          response: { 204: Type.Null() },
+        },
+        config: { permission: 'public', refuses: ['users.invalid-token', 'platform.invalid'] },
+      },
+      (request, reply) =>
+        answerOne(request, reply, async (single) => {
+          await use.logOut(single, request.body?.refreshToken)
+          return noContent()
+        }),
+    )
+  }

@@ -1,0 +1,24 @@
+import type { UserId } from '#kernel/ids.ts'
+import type { Encryption } from '#platform/security/encryption.ts'
+
+/** The sealed columns of a user, and the id that they are bound to. */
+export type SealedUser = { readonly id: UserId; readonly email: Buffer; readonly name: Buffer | null }
+type OpenUser = { readonly id: UserId; readonly email: string; readonly name: string | null }
+
+/** How a user's personal columns are sealed, opened and looked up. */
+export function sealsOf(encryption: Encryption) {
+  const place = (column: string, row: UserId) => ({ table: 'users.users', column, row })
+  return {
+    seal: ({ id, email, name }: OpenUser): SealedUser => ({
+      id,
+      email: encryption.seal(email, place('email', id)),
+      name: name === null ? null : encryption.seal(name, place('name', id)),
+    }),
+    open: ({ id, email, name }: SealedUser): OpenUser => ({
+      id,
+      email: encryption.open(email, place('email', id)),
+      name: name === null ? null : encryption.open(name, place('name', id)),
+    }),
+    emailIndex: (email: string): Buffer => encryption.blindIndex(email, 'users.email'),
+  }
+}

@@ -1,0 +1,76 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { sql } from 'kysely'
+import type { Clock } from '#kernel/clock.ts'
+import type { SessionId } from '#kernel/ids.ts'
+import type { Reader, Single } from '#platform/db/work.ts'
+import type { AccessClaims } from '#platform/security/tokens.ts'
+import type { Checked, RefreshToken } from '../application/log-in.ts'
+import { idleUntil, type Session } from '../domain/session.ts'
+import type { UserViews, ViewRow } from './user-views.ts'
+
+export const hashRefreshToken = (token: string): Buffer => createHash('sha256').update(token).digest()
+
+/** 256 random bits. */
+export function newRefreshToken(): RefreshToken {
+  const token = randomBytes(32).toString('base64url')
+  return { token, hash: hashRefreshToken(token) }
+}
+
+/** SQL that changes sessions and refresh tokens. */
+export const sessionStore = ({ toView }: Pick<UserViews, 'toView'>) => ({
+  /** Opens the session with its first refresh token, if the account is as it was checked; one statement. */
+  insertSession: async (single: Single, session: Session, checked: Checked, firstTokenHash: Buffer) => {
+    const { id, createdAt, expiresAt } = session
+    const { rows } = await sql<ViewRow>`
+      with person as (
+        select id, email, name, roles, disabled_at, created_at from users.users
+        where id = ${checked.userId} and password_hash = ${checked.passwordHash} and disabled_at is null),
+      strengthened as (
+        update users.users set password_hash = ${checked.freshHash}
+        where id = ${checked.userId} and password_hash = ${checked.passwordHash} and ${checked.freshHash}::text is not null),
+      opened as (
+        insert into users.sessions (id, user_id, created_at, expires_at)
+        select ${id}, id, ${createdAt}::timestamptz, ${expiresAt}::timestamptz from person returning id),
+      token as (
+        insert into users.refresh_tokens (hash, session_id, created_at, expires_at)
+        select ${firstTokenHash}::bytea, id, ${createdAt}::timestamptz, ${idleUntil(createdAt)}::timestamptz from opened)
+      select id, email, name, roles, disabled_at, created_at from person`.execute(single.db)
+    return rows[0] && toView(rows[0])
+  },
+
+  /** Uses up a live refresh token and puts its successor in its place; nothing when it is not live. One statement. */
+  rotateRefreshToken: async ({ db, now }: Single, usedHash: Buffer, nextHash: Buffer) => {
+    const { rows } = await sql<ViewRow & { session_id: SessionId }>`
+      with used as (
+        update users.refresh_tokens t set used_at = ${now}
+        from users.sessions s join users.users u on u.id = s.user_id
+        where t.hash = ${usedHash} and t.used_at is null and t.expires_at > ${now}
+          and s.id = t.session_id and s.revoked_at is null and s.expires_at > ${now} and u.disabled_at is null
+        returning t.session_id, u.id, u.email, u.name, u.roles, u.disabled_at, u.created_at),
+      successor as (
+        insert into users.refresh_tokens (hash, session_id, created_at, expires_at)
+        select ${nextHash}::bytea, session_id, ${now}::timestamptz, ${idleUntil(now)}::timestamptz from used)
+      select session_id, id, email, name, roles, disabled_at, created_at from used`.execute(db)
+    const row = rows[0]
+    return row && { sessionId: row.session_id, user: toView(row) }
+  },
+
+  /** Ends this session, and that of this refresh token, used or not. */
+  revokeSessions: async ({ db, now }: Single, sessionId: SessionId | null, refreshHash: Buffer | null) => {
+    await sql`
+      update users.sessions set revoked_at = ${now}
+      where revoked_at is null and (id = ${sessionId}
+        or id = (select session_id from users.refresh_tokens where hash = ${refreshHash}))`.execute(db)
+  },
+
+  /** The roles of a user whose session is live and whose account is enabled. */
+  findLiveRoles:
+    (db: Reader, clock: Clock) =>
+    async ({ userId, sessionId }: AccessClaims): Promise<readonly string[] | undefined> => {
+      const { rows } = await sql<{ roles: string[] }>`
+        select u.roles from users.sessions s join users.users u on u.id = s.user_id
+        where s.id = ${sessionId} and s.user_id = ${userId}
+          and s.revoked_at is null and s.expires_at > ${clock()} and u.disabled_at is null`.execute(db)
+      return rows[0]?.roles
+    },
+})

@@ -1,0 +1,71 @@
+import { sql } from 'kysely'
+import type { UserId } from '#kernel/ids.ts'
+import { type Page, pageOf } from '#kernel/page.ts'
+import type { Reader } from '#platform/db/work.ts'
+import type { Encryption } from '#platform/security/encryption.ts'
+import type { UserView } from '../application/user-view.ts'
+import { refuse } from '../domain/problems.ts'
+import type { Role } from '../domain/roles.ts'
+import type { User } from '../domain/user.ts'
+import { type SealedUser, sealsOf } from './seals.ts'
+
+export type ViewRow = SealedUser & {
+  readonly roles: Role[]
+  readonly disabled_at: Date | null
+  readonly created_at: Date
+}
+
+export type UserFilter = {
+  readonly limit: number
+  readonly afterId: string | undefined
+  readonly email: string | undefined
+  readonly kind: 'customer' | 'staff' | undefined
+}
+
+/** SQL that reads users. */
+export function userViews(db: Reader, encryption: Encryption) {
+  const { open, emailIndex } = sealsOf(encryption)
+
+  const toView = (row: ViewRow): UserView => ({
+    ...open(row),
+    roles: row.roles,
+    disabled: row.disabled_at !== null,
+    createdAt: row.created_at.toISOString(),
+  })
+
+  return {
+    toView,
+
+    /** One user and their version; refuses users.not-found. */
+    findUser: async (id: UserId): Promise<{ user: UserView; version: number }> => {
+      const { rows } = await sql<ViewRow & { version: number }>`
+        select id, email, name, roles, disabled_at, created_at, version from users.users where id = ${id}`.execute(db)
+      const row = rows[0]
+      if (!row) throw refuse('users.not-found')
+      return { user: toView(row), version: row.version }
+    },
+
+    /** Users, the newest first. */
+    listUsers: async ({ limit, afterId = '~', email, kind }: UserFilter): Promise<Page<UserView>> => {
+      const { rows } = await sql<ViewRow>`
+        select id, email, name, roles, disabled_at, created_at from users.users
+        where id < ${afterId}
+          ${email === undefined ? sql`` : sql`and email_index = ${emailIndex(email)}`}
+          ${kind === undefined ? sql`` : kind === 'staff' ? sql`and roles <> '{customer}'` : sql`and roles = '{customer}'`}
+        order by id desc limit ${limit + 1}`.execute(db)
+      return pageOf(rows, limit, toView, (row) => [row.id])
+    },
+  }
+}
+
+export type UserViews = ReturnType<typeof userViews>
+
+/** A user that was just saved, as answers show one. */
+export const viewOf = ({ id, email, name, roles, disabledAt, createdAt }: User): UserView => ({
+  id,
+  email,
+  name,
+  roles,
+  disabled: disabledAt !== null,
+  createdAt: createdAt.toISOString(),
+})
