@@ -1,7 +1,8 @@
 import type { KeyObject } from 'node:crypto'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isCurrency } from '#kernel/money.ts'
+import { stateFolder } from '#platform/db/embedded-binaries.ts'
 import type { MasterKey } from '#platform/security/encryption.ts'
 import {
   parseEncryptionKeys,
@@ -74,7 +75,7 @@ export function readConfig(env: Environment = process.env): Config {
   const read = reader(env)
   const production = read.oneOf('NODE_ENV', ['development', 'test', 'production'], 'development') === 'production'
   const port = read.integer('PORT', 3000, 0, 65_535)
-  const dataDir = read.path('STOA_DATA_DIR') ?? defaultDataDir()
+  const dataDir = read.path('STOA_DATA_DIR') ?? stateFolder()
   const databaseUrl = read.url('DATABASE_URL', ['postgres:', 'postgresql:'])
   if (production && !databaseUrl)
     throw new ConfigError('DATABASE_URL must be set in production: the embedded database is for development.')
@@ -133,11 +134,6 @@ export function readConfig(env: Environment = process.env): Config {
     sampleCatalogue: read.oneOf('SAMPLE_CATALOGUE', ['true', 'false'], production ? 'false' : 'true') === 'true',
     failpoints,
   })
-}
-
-/** `.stoa/` in the checkout; as root a folder that PostgreSQL's own user can reach, named after the checkout. */
-function defaultDataDir(): string {
-  return join(ROOT, '.stoa')
 }
 
 const definedIn = (env: Environment) => Object.fromEntries(Object.entries(env).filter(([, value]) => value))

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -23,7 +24,11 @@ const DATABASE = 'stoa'
 const OWNERSHIP_LOCK = 7_862_001
 
 export type Embedded = { readonly ownerUrl: string; readonly appUrl: string; readonly dataDir: string }
-export type RunningEmbedded = Embedded & { stop(): Promise<void> }
+export type RunningEmbedded = Embedded & {
+  /** Settles when the server has ended, asked to or not. */
+  readonly ended: Promise<unknown>
+  stop(): Promise<void>
+}
 
 /**
  * Starts a PostgreSQL of our own on a unix socket, made on first use, that ends with this process however that ends. Heals
@@ -47,6 +52,7 @@ export async function startEmbedded(options: Options): Promise<RunningEmbedded> 
 
 async function hold(server: Server, holder: pg.Client, dataDir: string, sockets: string): Promise<RunningEmbedded> {
   holder.on('error', () => {})
+  const ended = once(server.shell, 'exit')
   const stop = async () => {
     await holder.end().catch(() => {})
     await stopServer(server)
@@ -60,7 +66,7 @@ async function hold(server: Server, holder: pg.Client, dataDir: string, sockets:
     throw error
   }
   let stopped: Promise<void> | undefined
-  return { ...urls(sockets), dataDir, stop: () => (stopped ??= stop()) }
+  return { ...urls(sockets), dataDir, ended, stop: () => (stopped ??= stop()) }
 }
 
 /** The database of the shop that is running on this data folder now; null when none is. */

@@ -1,0 +1,74 @@
+import { createServer } from 'node:net'
+import pc from 'picocolors'
+import { buildApp } from './app.ts'
+import { connect, prepare } from './cli/connect.ts'
+import { knownSandboxUrl, startSandboxBeside } from './cli/sandbox.ts'
+import { type Config, readConfig } from './config.ts'
+import { firstRun } from './first-run.ts'
+import { welcome } from './welcome.ts'
+
+type Duties = { readonly listen: boolean; readonly work: boolean }
+
+/**
+ * The process: starts what the shop needs, in order, and runs until SIGINT or SIGTERM; then ends requests, background work
+ * and database in that order and leaves with 0. A second signal leaves at once; the embedded database ends in any case.
+ */
+export async function run(duties: Duties): Promise<void> {
+  const config = await withPort(readConfig())
+  const opened: { close(): Promise<unknown> }[] = []
+  let leaving = false
+  const leave = async () => {
+    leaving = true
+    for (const one of opened.reverse()) await one.close()
+  }
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (leaving) process.exit(130)
+    console.log(`\n${signal}: finishing what is under way`)
+    leave().then(
+      () => process.exit(0),
+      (error) => fail(error),
+    )
+  }
+  try {
+    const connection = await connect(config, say)
+    opened.push(connection)
+    connection.ended?.then(() => leaving || fail(new Error('PostgreSQL ended by itself: see server.log in its folder')))
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
+    await prepare(connection, say)
+    const sandboxUrl = await openSandbox(config, duties, opened)
+    const app = await buildApp({ ...config, sandboxUrl }, { databaseUrl: connection.appUrl })
+    opened.push(app)
+    const owner = await firstRun(app)
+    if (duties.work) await app.startWork()
+    if (duties.listen) await app.http.listen({ host: config.host, port: config.port })
+    console.log(await welcome(app, { ...duties, place: connection.place, owner, sandboxUrl }))
+  } catch (error) {
+    if (leaving) return
+    await leave()
+    throw error
+  }
+}
+
+const say = (line: string) => console.log(pc.dim(line))
+
+function fail(error: unknown): never {
+  console.error(error)
+  process.exit(1)
+}
+
+/** Port 0 means any free one; the sandbox must know it before we listen. */
+async function withPort(config: Config): Promise<Config> {
+  if (config.port !== 0) return config
+  const probe = createServer()
+  await new Promise<void>((listening) => probe.listen(0, config.host, listening))
+  const { port } = probe.address() as { port: number }
+  await new Promise((closed) => probe.close(closed))
+  return { ...config, port, publicUrl: config.publicUrl.replace(/:0$/, `:${port}`) }
+}
+
+async function openSandbox(config: Config, { listen }: Duties, opened: { close(): Promise<unknown> }[]) {
+  if (!config.paymentProviders.includes('sandbox') || !listen) return knownSandboxUrl(config)
+  const sandbox = await startSandboxBeside(config)
+  opened.push(sandbox)
+  return sandbox.url
+}
