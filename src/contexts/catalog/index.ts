@@ -1,5 +1,5 @@
 import type { OrderId } from '#kernel/ids.ts'
-import type { Work } from '#platform/db/work.ts'
+import type { Reader, Work } from '#platform/db/work.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import type { Config } from '#src/config.ts'
 import { type HoldStock, holdStock } from './application/hold-stock.ts'
@@ -18,7 +18,7 @@ import { makeSellables, readSellables, readVariantsBySku, type Sellables } from 
 export type { HoldStock } from './application/hold-stock.ts'
 export type { HoldLine } from './domain/hold.ts'
 export type { Sellable, Sellables } from './infrastructure/sellables.ts'
-export type VariantsBySku = (sku: string) => ReturnType<typeof readVariantsBySku>
+export type VariantsBySku = (sku: string, tx?: Reader) => ReturnType<typeof readVariantsBySku>
 export type CommitStock = (work: Work, references: readonly OrderId[]) => Promise<OrderId[]>
 export type ReleaseStock = (
   work: Work,
@@ -58,7 +58,7 @@ export function catalog(platform: Platform, _config: Config): CatalogContext {
     cron: [],
     measures: [],
     sellables,
-    variantsBySku: (sku) => readVariantsBySku(platform.db, sku),
+    variantsBySku: (sku, tx) => readVariantsBySku(tx ?? platform.db, sku),
     holdStock: holdStock({ takeStock, readSellables }),
     commitStock,
     releaseStock,

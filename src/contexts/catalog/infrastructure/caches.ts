@@ -3,6 +3,8 @@ import { LRUCache } from 'lru-cache'
 export type Cache<Value extends {}> = {
   /** What is kept under this key, or what `make` makes; asked for at once by many, it is made once. */
   get(key: string, make: () => Promise<Value>): Value | Promise<Value>
+  /** What is kept under this key; never waits for what is being made. */
+  peek(key: string): Value | undefined
   /** Forgets everything, also what is being made now: it goes to those who wait for it and is not kept. */
   forget(): void
 }
@@ -30,6 +32,7 @@ export function makeCache<Value extends {}>(options: {
       flights.set(key, flight)
       return flight
     },
+    peek: (key) => kept.get(key),
     forget() {
       kept.clear()
       flying = new Map()

@@ -31,11 +31,15 @@ export type Sellable = {
   readonly onSale: boolean
 }
 
-/** What these variants are and cost; unknown ids are left out. `cached` (the default) may be 2 s old, `now` is read now. */
+/**
+ * What these variants are and cost; unknown ids are left out. `cached` (the default) may be 2 s old, `now` is read now.
+ * Within a transaction, pass it: waiting there for another connection would starve the pool under load.
+ */
 export type Sellables = (
   ids: readonly VariantId[],
   currency: Currency,
   freshness?: 'cached' | 'now',
+  tx?: Reader,
 ) => Promise<Map<VariantId, Sellable>>
 
 /** Makes the cached reader: ids asked for at the same time are loaded together, each once. */
@@ -50,14 +54,19 @@ export function makeSellables(db: Reader): { readonly sellables: Sellables; read
     return loader(id).then((sellable) => ({ sellable }))
   }
   return {
-    sellables: async (ids, currency, freshness = 'cached') => {
-      if (freshness === 'now') return readSellables(db, ids, currency)
+    sellables: async (ids, currency, freshness = 'cached', tx) => {
+      const kept = freshness === 'cached' && tx ? ids.map((id) => cache.peek(`${currency} ${id}`)) : []
+      if (kept.length > 0 && kept.every((one) => one !== undefined)) return byId(kept)
+      if (freshness === 'now' || tx) return readSellables(tx ?? db, ids, currency)
       const found = await Promise.all(ids.map((id) => cache.get(`${currency} ${id}`, () => load(currency, id))))
-      return new Map(found.flatMap(({ sellable }) => (sellable ? [[sellable.variantId, sellable] as const] : [])))
+      return byId(found)
     },
     forget: cache.forget,
   }
 }
+
+const byId = (found: readonly { readonly sellable: Sellable | null }[]) =>
+  new Map(found.flatMap(({ sellable }) => (sellable ? [[sellable.variantId, sellable] as const] : [])))
 
 /** Reads variants as they are now, in one statement; unknown ids are left out. */
 export async function readSellables(
