@@ -7,6 +7,7 @@ import type { TestProject } from 'vitest/node'
 import { startEmbedded } from '#platform/db/embedded.ts'
 import { migrate } from '#platform/db/migrate.ts'
 import { makeShopDatabase } from '#platform/db/roles.ts'
+import { migrateJobs } from '#platform/jobs/migrate.ts'
 
 /** One PostgreSQL for the whole run, and in it a migrated database that each test file clones. */
 export type TestServer = { readonly adminUrl: string; readonly template: string; readonly password: string }
@@ -29,7 +30,9 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   await makeShopDatabase(admin, template)
   for (const role of ['stoa_owner', 'stoa_app']) await admin.query(`alter role ${role} password '${password}'`)
   const shared = { adminUrl: server.adminUrl, template, password }
-  await migrate({ ownerUrl: roleUrl(shared, 'stoa_owner', template), log })
+  const ownerUrl = roleUrl(shared, 'stoa_owner', template)
+  await migrate({ ownerUrl, log })
+  await migrateJobs(ownerUrl)
   project.provide('testServer', shared)
   return async () => {
     await admin.query(`drop database ${template} with (force)`)
