@@ -1,6 +1,6 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import { created, noContent, ok } from '#platform/http/answer.ts'
-import { closed, EmailSchema, named } from '#platform/http/schemas.ts'
+import { closed, EmailSchema, named, nullable } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
 import { NameSchema, noStore, PasswordSchema, UserSchema } from './schemas.ts'
@@ -12,6 +12,7 @@ const Registration = named(
 const Registered = named('Registered', closed({ email: Type.String() }))
 const Credentials = named('Credentials', closed({ email: Type.String({ maxLength: 254 }), password: PasswordSchema }))
 const RefreshTokenSchema = Type.String({ minLength: 1, maxLength: 200 })
+const LogOut = named('LogOut', closed({ refreshToken: Type.Optional(RefreshTokenSchema) }))
 const LoggedIn = named(
   'LoggedIn',
   closed({
@@ -90,7 +91,7 @@ export const authRoutes =
           operationId: 'logOut',
           summary: 'End the session of the access token, or of the refresh token given; both are void at once',
           tags: ['auth'],
-          body: Type.Optional(named('LogOut', closed({ refreshToken: Type.Optional(RefreshTokenSchema) }))),
+          body: nullable(LogOut),
           response: { 204: Type.Null() },
         },
         config: { permission: 'public', refuses: ['users.invalid-token', 'platform.invalid'] },
