@@ -1,8 +1,11 @@
 import type { OrderId } from '#kernel/ids.ts'
+import type { Currency } from '#kernel/money.ts'
 import type { Reader, Work } from '#platform/db/work.ts'
+import { newId } from '#platform/ids.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import type { Config } from '#src/config.ts'
-import { type HoldStock, holdStock } from './application/hold-stock.ts'
+import type { HoldStock } from './application/hold-stock.ts'
+import { catalogUseCases } from './application/use-cases.ts'
 import { catalogProblems } from './domain/problems.ts'
 import {
   commitStock,
@@ -13,7 +16,14 @@ import {
   takeStock,
   type Units,
 } from './infrastructure/hold-store.ts'
+import { productRoutes } from './infrastructure/product-http.ts'
+import { lockProduct, saveProducts } from './infrastructure/product-store.ts'
+import { readFirstProduct } from './infrastructure/product-views.ts'
 import { makeSellables, readSellables, readVariantsBySku, type Sellables } from './infrastructure/sellables.ts'
+import { makeShelf } from './infrastructure/shelf.ts'
+import { stockRoutes } from './infrastructure/stock-http.ts'
+import { lockOneStock, openStock, saveStock } from './infrastructure/stock-store.ts'
+import { storefrontRoutes } from './infrastructure/storefront-http.ts'
 
 export type { HoldStock } from './application/hold-stock.ts'
 export type { HoldLine } from './domain/hold.ts'
@@ -48,23 +58,38 @@ export type CatalogContext = Context & {
 }
 
 /** Builds the catalogue: what is sold, at which prices, and how much of it there is. */
-export function catalog(platform: Platform, _config: Config): CatalogContext {
-  const { sellables } = makeSellables(platform.db)
+export function catalog(platform: Platform, config: Config): CatalogContext {
+  const { db } = platform
+  const currency = config.currencies[0] as Currency
+  const shelf = makeShelf(db)
+  const { sellables, forget } = makeSellables(db)
+  const changed = () => {
+    shelf.forget()
+    forget()
+  }
+  const use = catalogUseCases({
+    ...{ newProductId: () => newId('prod'), newVariantId: () => newId('var'), newImageId: () => newId('img') },
+    ...{ lockProduct, saveProducts, openStock, lockOneStock, saveStock, takeStock, readSellables },
+  })
   return {
     problems: catalogProblems,
-    routes: async () => {},
+    routes: async (app) => {
+      await app.register(storefrontRoutes(db, shelf, currency))
+      await app.register(productRoutes(platform, use, currency, changed))
+      await app.register(stockRoutes(platform, use, changed))
+    },
     on: {},
     tasks: {},
     cron: [],
     measures: [],
     sellables,
-    variantsBySku: (sku, tx) => readVariantsBySku(tx ?? platform.db, sku),
-    holdStock: holdStock({ takeStock, readSellables }),
+    variantsBySku: (sku) => readVariantsBySku(db, sku),
+    holdStock: use.holdStock,
     commitStock,
     releaseStock,
     reholdStock,
     shipStock,
     restockStock,
-    firstProduct: async () => undefined,
+    firstProduct: () => readFirstProduct(db),
   }
 }
