@@ -104,3 +104,10 @@ test('the service has time-outs and no DDL', async () => {
     await app.end()
   }
 })
+
+test('one role for everything is said to be one; a role that has no rights is refused', async () => {
+  const other = new URL(database.ownerUrl)
+  other.username = 'somebody'
+  await expect(boundRole(database.ownerUrl, other.href)).rejects.toThrow('connects as stoa_owner')
+  expect(await boundRole(database.ownerUrl, database.ownerUrl)).toEqual({ separate: false })
+})

@@ -1,7 +1,12 @@
 import pg from 'pg'
 
 const OLDEST_SUPPORTED = 150_000
-const TIMEOUTS = { statement_timeout: '15s', lock_timeout: '2s', idle_in_transaction_session_timeout: '15s' }
+const TIMEOUTS = {
+  statement_timeout: '15000ms',
+  lock_timeout: '2000ms',
+  idle_in_transaction_session_timeout: '15000ms',
+}
+const ROLES_LOCK = 7_862_003
 
 /** Makes the role that owns and migrates, the one that runs the service (no DDL), and a database of the first. Needs a superuser. */
 export async function makeShopDatabase(admin: pg.Client, database: string): Promise<void> {
@@ -19,27 +24,34 @@ export async function makeShopDatabase(admin: pg.Client, database: string): Prom
 
 /**
  * Bounds every statement, lock wait and idle transaction of the role that runs the service, in its database, and answers
- * whether that role is another than the owner. Refuses a PostgreSQL older than 15.
+ * whether that role is another than the owner. Refuses a PostgreSQL older than 15, and a role that no migration gave rights.
  */
 export async function boundRole(appUrl: string, ownerUrl: string): Promise<{ separate: boolean }> {
   const client = new pg.Client({ connectionString: appUrl })
   await client.connect()
   try {
-    const { rows } = await client.query<{ version: number; role: string; database: string }>(
-      `select current_setting('server_version_num')::int as version, current_user as role, current_database() as database`,
+    const { rows } = await client.query<Session>(
+      `select current_setting('server_version_num')::int as version, current_user as role, current_database() as database,
+         (select json_object_agg(name, setting || coalesce(unit, '')) from pg_settings where name = any($1)) as timeouts`,
+      [Object.keys(TIMEOUTS)],
     )
-    const { version, role, database } = rows[0]!
+    const { version, role, database, timeouts } = rows[0]!
     if (version < OLDEST_SUPPORTED)
       throw new Error(`PostgreSQL ${Math.floor(version / 10_000)} is too old: 15 or newer`)
-    for (const [setting, wanted] of Object.entries(TIMEOUTS)) {
-      const now = await client.query<{ value: string }>('select current_setting($1) as value', [setting])
-      if (now.rows[0]!.value === wanted) continue
-      await client.query(
-        `alter role ${pg.escapeIdentifier(role)} in database ${pg.escapeIdentifier(database)} set ${setting} = '${wanted}'`,
-      )
+    const separate = role !== decodeURIComponent(new URL(ownerUrl).username)
+    if (separate && role !== 'stoa_app') {
+      throw new Error(`DATABASE_URL connects as ${role}: the service's role is stoa_app, or the owner of the database`)
     }
-    return { separate: role !== decodeURIComponent(new URL(ownerUrl).username) }
+    const changes = Object.entries(TIMEOUTS).filter(([name, value]) => timeouts[name] !== value)
+    const target = `role ${pg.escapeIdentifier(role)} in database ${pg.escapeIdentifier(database)}`
+    const alter = changes.map(([name, value]) => `alter ${target} set ${name} = '${value}'`)
+    // Two that alter one role at once would fail.
+    const turn = `begin; select pg_advisory_xact_lock(${ROLES_LOCK})`
+    if (alter.length > 0) await client.query([turn, ...alter, 'commit'].join('; '))
+    return { separate }
   } finally {
     await client.end()
   }
 }
+
+type Session = { version: number; role: string; database: string; timeouts: Record<string, string> }
