@@ -24,6 +24,7 @@ create table users.sessions (
   revoked_at timestamptz
 );
 create index sessions_user on users.sessions (user_id);
+create index sessions_end on users.sessions (expires_at);
 
 -- Only hashes are kept. Of a family at most one token is live: using it makes its single successor.
 create table users.refresh_tokens (
@@ -34,4 +35,5 @@ create table users.refresh_tokens (
   used_at    timestamptz
 );
 create index refresh_tokens_session on users.refresh_tokens (session_id);
+create index refresh_tokens_end on users.refresh_tokens (expires_at);
 create unique index refresh_tokens_live on users.refresh_tokens (session_id) where used_at is null;

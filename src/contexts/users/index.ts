@@ -9,7 +9,7 @@ import { refuse, usersProblems } from './domain/problems.ts'
 import { authRoutes } from './infrastructure/auth-http.ts'
 import { userRoutes } from './infrastructure/http.ts'
 import { rootRoutes } from './infrastructure/root-http.ts'
-import { hashRefreshToken, newRefreshToken, sessionStore } from './infrastructure/session-store.ts'
+import { forgetEnded, hashRefreshToken, newRefreshToken, sessionStore } from './infrastructure/session-store.ts'
 import { userStore } from './infrastructure/user-store.ts'
 import { userViews } from './infrastructure/user-views.ts'
 
@@ -59,8 +59,8 @@ export function users(platform: Platform, config: Config) {
     /** Mounted without a prefix. */
     rootRoutes: rootRoutes(accessTokens),
     on: {},
-    tasks: {},
-    cron: [],
+    tasks: { 'users.forget-ended': () => forgetEnded(db, clock()) },
+    cron: [{ task: 'users.forget-ended', match: '27 * * * *' }],
     measures: [],
   } satisfies Context & Record<string, unknown>
 }

@@ -68,6 +68,10 @@ describe('sessions', () => {
     expect((await people.refresh(idle.body.refreshToken)).status).toBe(401)
     shop.clock.advance(4 * day)
     expect((await people.refresh(session.body.refreshToken)).status).toBe(401)
+    const kept = () => sqlOf(shop, `select 1 from users.sessions where user_id = $1`, session.body.user.id)
+    expect(await kept()).toHaveLength(2)
+    await shop.app.contexts.users.tasks['users.forget-ended']()
+    expect(await kept()).toHaveLength(0)
     shop.clock.now = before
   })
 

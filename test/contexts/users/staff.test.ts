@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { allRoutes } from '#platform/http/routes.ts'
+import { permissionsOf } from '../../../src/contexts/users/domain/roles.ts'
 import { type Sent, type TestShop, testShop } from '../../kit/shop.ts'
 import { bearer, expectInvalidToken, PASSWORD, peopleOf } from './people.ts'
 import { sqlOf } from './sql.ts'
@@ -184,6 +186,13 @@ describe('staff', () => {
     expect(await shop.send('GET', '/v1/users/usr_01jd2zq8k5e6v9w3x7y2m4n6p8', undefined, bearer(boss))).toMatchObject({
       status: 404,
     })
+  })
+
+  it('holds every permission that a route asks for', () => {
+    const asked = allRoutes(shop.app.http).map(({ config }) => config?.permission ?? 'public')
+    const unknown = asked.filter((permission) => permission !== 'public' && !permissionsOf(['owner']).has(permission))
+    expect(asked.length).toBeGreaterThan(10)
+    expect(unknown).toEqual([])
   })
 
   it('reads who may do what', async () => {

@@ -51,7 +51,6 @@ export const ROLES = {
   owner: [...admin, 'owners:grant'],
 } as const
 
-export type Permission = (typeof ROLES)[keyof typeof ROLES][number]
 export type Role = Exclude<keyof typeof ROLES, 'guest'>
 export type StaffRole = Exclude<Role, 'customer'>
 

@@ -16,6 +16,12 @@ export function newRefreshToken(): RefreshToken {
   return { token, hash: hashRefreshToken(token) }
 }
 
+/** Removes the sessions and refresh tokens that have ended. */
+export async function forgetEnded(db: Reader, now: Date): Promise<void> {
+  await sql`delete from users.refresh_tokens where expires_at < ${now}`.execute(db)
+  await sql`delete from users.sessions where expires_at < ${now}`.execute(db)
+}
+
 /** SQL that changes sessions and refresh tokens. */
 export const sessionStore = ({ toView }: Pick<UserViews, 'toView'>) => ({
   /** Opens the session with its first refresh token, if the account is as it was checked; one statement. */

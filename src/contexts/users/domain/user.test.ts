@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest'
+import { refuseWeakPassword } from './password-rules.ts'
+import { guestPermissions, isStaff, permissionsOf, ROLES, type StaffRole } from './roles.ts'
+import { changeAccount, createStaff, register, rename, type User } from './user.ts'
+
+const now = new Date('2026-01-01T00:00:00Z')
+const draft = { id: 'usr_1', email: 'ann@shop.example', name: 'Ann', passwordHash: '$argon2id$' } as const
+const by = (...roles: string[]) => ({ permissions: permissionsOf(roles) })
+const aStaff = (...roles: StaffRole[]): User => createStaff({ ...draft, roles }, by('owner'), now).state
+const types = (events: readonly { type: string }[]) => events.map(({ type }) => type)
+
+describe('roles', () => {
+  it('add up, and unknown ones are nothing', () => {
+    expect(permissionsOf(['fulfilment']).has('orders:ship')).toBe(true)
+    expect(permissionsOf(['fulfilment']).has('payments:refund')).toBe(false)
+    expect(permissionsOf(['fulfilment', 'finance']).has('payments:refund')).toBe(true)
+    for (const role of ['god', '__proto__', 'constructor', 'toString']) expect(permissionsOf([role]).size).toBe(0)
+  })
+
+  it('let everybody shop, and only the owner make owners', () => {
+    for (const permissions of Object.values(ROLES))
+      expect(permissions).toEqual(expect.arrayContaining([...ROLES.guest]))
+    expect(
+      Object.entries(ROLES).filter(([, some]) => (some as readonly string[]).includes('owners:grant')),
+    ).toHaveLength(1)
+    expect([...guestPermissions].filter((permission) => !permissionsOf(['customer']).has(permission))).toEqual([])
+    expect([isStaff(['customer']), isStaff(['support']), isStaff(['customer', 'admin'])]).toEqual([false, true, true])
+  })
+})
+
+describe('users', () => {
+  it('register as customers', () => {
+    const { state, events } = register(draft, now)
+    expect(state).toEqual({ ...draft, roles: ['customer'], disabledAt: null, createdAt: now })
+    expect(events).toEqual([{ type: 'users.registered.v1', subject: 'usr_1', data: { userId: 'usr_1' } }])
+  })
+
+  it('are renamed once', () => {
+    const { state, events } = rename(register(draft, now).state, 'Zoë')
+    expect([state.name, types(events)]).toEqual(['Zoë', ['users.changed.v1']])
+    expect(rename(state, 'Zoë').events).toEqual([])
+  })
+
+  it.each<[string, StaffRole[], string[], boolean]>([
+    ['an owner makes an owner', ['owner'], ['owner'], true],
+    ['an admin makes an admin', ['admin'], ['admin'], true],
+    ['an admin makes support and finance', ['support', 'finance'], ['admin'], true],
+    ['an admin makes an owner', ['owner'], ['admin'], false],
+    ['support makes support', ['support'], ['support'], true],
+    ['support makes finance', ['finance'], ['support'], false],
+    ['support makes both', ['support', 'finance'], ['support'], false],
+    ['a customer makes support', ['support'], ['customer'], false],
+  ])('%s', (_, roles, grantor, allowed) => {
+    const make = () => createStaff({ ...draft, roles }, by(...grantor), now)
+    if (allowed) expect(make().state.roles).toEqual([...roles].sort())
+    else expect(make).toThrow(expect.objectContaining({ code: 'users.cannot-grant' }))
+  })
+
+  it('tell of each change once', () => {
+    const user = aStaff('support')
+    const change = (from: User, what: object) => changeAccount(from, what, by('owner'), [], now)
+    expect(types(change(user, { roles: ['finance'] }).events)).toEqual(['users.roles-changed.v1'])
+    expect(types(change(user, { roles: ['support', 'support'] }).events)).toEqual([])
+    const disabled = change(user, { disabled: true, roles: ['finance'] })
+    expect(types(disabled.events)).toEqual(['users.roles-changed.v1', 'users.disabled.v1'])
+    expect(types(change(disabled.state, { disabled: true }).events)).toEqual([])
+    expect(types(change(disabled.state, { disabled: false }).events)).toEqual(['users.enabled.v1'])
+  })
+
+  it('refuse to be changed by those who lack their rights', () => {
+    const change =
+      (user: User, what: object, ...grantor: string[]) =>
+      () =>
+        changeAccount(user, what, by(...grantor), [], now)
+    const refused = expect.objectContaining({ code: 'users.cannot-grant' })
+    expect(change(aStaff('owner'), { disabled: true }, 'admin')).toThrow(refused)
+    expect(change(aStaff('owner'), { roles: ['support'] }, 'admin')).toThrow(refused)
+    expect(change(aStaff('support'), { roles: ['owner'] }, 'admin')).toThrow(refused)
+    expect(change(aStaff('admin'), { disabled: true }, 'admin')).not.toThrow()
+  })
+
+  it('keep a last owner, and customers as customers', () => {
+    const owner = aStaff('owner')
+    const last = expect.objectContaining({ code: 'users.last-owner' })
+    for (const what of [{ disabled: true }, { roles: ['admin'] }] as const) {
+      expect(() => changeAccount(owner, what, by('owner'), ['usr_1'], now)).toThrow(last)
+      expect(() => changeAccount(owner, what, by('owner'), ['usr_1', 'usr_2'], now)).not.toThrow()
+    }
+    expect(() => changeAccount(owner, { roles: ['owner', 'finance'] }, by('owner'), ['usr_1'], now)).not.toThrow()
+    const customer = register(draft, now).state
+    expect(() => changeAccount(customer, { roles: ['support'] }, by('owner'), [], now)).toThrow(
+      expect.objectContaining({ code: 'users.not-staff' }),
+    )
+    expect(changeAccount(customer, { disabled: true }, by('admin'), [], now).state.disabledAt).toEqual(now)
+  })
+})
+
+describe('passwords', () => {
+  const weak = expect.objectContaining({ code: 'users.weak-password' })
+
+  it.each([
+    ['12345678'],
+    ['password'],
+    ['Password1'],
+    ['PASSWORD12345678'],
+    ['!!letmein!!2024'],
+    ['qwertyuiop'],
+    ['lkjhgfdsa'],
+    ['abcdefghij'],
+    ['98765432'],
+    ['aaaaaaaaaaaaaaaaaaaa'],
+    ['xyxyxyxyxyx'],
+    ['12qw12qw12qw'],
+    ['correct horse battery staple'],
+    ['Zaq12wsx'],
+  ])('refuse %s', (password) => expect(() => refuseWeakPassword(password, 'customer')).toThrow(weak))
+
+  it.each([
+    ['mug on the shelf'],
+    ['        x'],
+    ['j8#kP2!v'],
+    ['пароль-от-лавки'],
+    ['🐴🦄🦓🦌🐎🐈🐕🐇'],
+    ['p'.concat('assword'.repeat(2), 'q')],
+  ])('take %s', (password) => expect(() => refuseWeakPassword(password, 'customer')).not.toThrow())
+
+  it('are longer for staff, and at most 128 characters of any width', () => {
+    expect(() => refuseWeakPassword('fourteen chars', 'staff')).toThrow(weak)
+    expect(() => refuseWeakPassword('fifteen chars !', 'staff')).not.toThrow()
+    const wide = [...'🐴🦄🦓🦌🐎🐈🐕🐇'].map((animal) => `${animal}${'🐴'.repeat(15)}`).join('')
+    expect(() => refuseWeakPassword(wide, 'customer')).not.toThrow()
+    expect(() => refuseWeakPassword(`${wide}x`, 'customer')).toThrow(weak)
+  })
+})
