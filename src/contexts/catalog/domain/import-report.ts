@@ -6,7 +6,10 @@ export type Many<Item> = { readonly count: number; readonly first: readonly Item
 /** A note with the product it is about. */
 export type ReportedNote = Note & { readonly handle: string }
 
-export type MissingVariant = { readonly handle: string; readonly variantId: string; readonly title: string }
+export type MissingVariant = { readonly handle: string; readonly variantId: string; readonly title: string | null }
+
+/** By element (`<iframe>`) or attribute (`style=`): in how many products, and how often in all. */
+export type DroppedHtml = Readonly<Record<string, { readonly products: number; readonly times: number }>>
 
 /** What an import did. Products are named by the number of their first row, variants by that of their own. */
 export type ImportReport = {
@@ -32,8 +35,8 @@ export type ImportReport = {
   readonly warnings: Many<ReportedNote>
   readonly withoutSku: Many<number>
   readonly sharedSkus: Many<{ readonly sku: string; readonly rows: readonly number[] }>
-  /** What sanitising leaves out of descriptions: elements as `<iframe>`, attributes as `style=`. */
-  readonly droppedHtml: Readonly<Record<string, { readonly products: number; readonly times: number }>>
+  /** What sanitising leaves out of descriptions. */
+  readonly droppedHtml: DroppedHtml
 }
 
 /** So many of each list are kept, so that a report of any file has a bounded size. */
