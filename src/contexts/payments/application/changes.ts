@@ -1,0 +1,28 @@
+import type { Work } from '#platform/db/work.ts'
+import type { Attempt } from '../domain/attempt.ts'
+import type { Capture, Payment } from '../domain/payment.ts'
+import type { Refund } from '../domain/refund.ts'
+
+/** A refund that carries its caller's Idempotency-Key, hashed with its scope, and the hash of what was asked. */
+export type RequestKey = { readonly keyHash: Buffer; readonly requestHash: Buffer }
+
+/** Everything that one command changes of locked payments. Captures and sent refunds are booked in the ledger with it. */
+export type Changes = {
+  readonly payments: readonly Payment[]
+  readonly attempts?: readonly (Attempt & { readonly sealedAnswer?: Buffer })[]
+  readonly captures?: readonly Capture[]
+  readonly newRefunds?: readonly (Refund & { readonly leaseUntil: Date; readonly key?: RequestKey })[]
+  readonly endedRefunds?: readonly (Refund & { readonly sealedAnswer?: Buffer })[]
+}
+
+/** Saves all of it in one statement. */
+export type SaveChanges = (work: Work, changes: Changes) => Promise<void>
+
+/** An answer as it goes out, and as it is kept for its Idempotency-Key. */
+export type KeptBytes = { readonly bytes: Buffer; readonly sealed: Buffer }
+
+/** What a repeated key gets: the first answer, word that it is being worked on, or that it came with something else. */
+export type Replay =
+  | { readonly kind: 'answer'; readonly bytes: Buffer; readonly replayed: boolean }
+  | { readonly kind: 'in-flight' }
+  | { readonly kind: 'reused' }

@@ -1,0 +1,164 @@
+import type { Clock } from '#kernel/clock.ts'
+import type { PaymentId, RefundId } from '#kernel/ids.ts'
+import type { Money } from '#kernel/money.ts'
+import type { Command, Perform } from '#platform/db/perform.ts'
+import type { Work } from '#platform/db/work.ts'
+import type { Log } from '#platform/telemetry/log.ts'
+import type { Payment } from '../domain/payment.ts'
+import { refuse } from '../domain/problems.ts'
+import { endRefund, promiseRefund, type Refund, refundableMinor } from '../domain/refund.ts'
+import type { KeptBytes, Replay, RequestKey, SaveChanges } from './changes.ts'
+import { type PaymentProviders, RefundRefused } from './payment-provider.ts'
+
+export type WantedRefund = RequestKey & {
+  readonly paymentId: PaymentId
+  readonly amount: Money
+  readonly reason: string
+  keep(refund: Refund): KeptBytes
+  open(sealed: Buffer): Buffer
+}
+export type KeyedRefund = Refund & {
+  readonly requestHash: Buffer | null
+  readonly sealedAnswer: Buffer | null
+  readonly leaseUntil: Date | null
+}
+export type RefundNeeds = {
+  readonly providers: PaymentProviders
+  readonly perform: Perform
+  readonly command: Command
+  readonly clock: Clock
+  readonly log: Log
+  /** Longer than a call to the provider can take. */
+  readonly leaseMs: number
+  newRefundId(): RefundId
+  lockPayments(work: Work, ids: readonly PaymentId[]): Promise<Payment[]>
+  refundOfKey(work: Work, paymentId: PaymentId, keyHash: Buffer): Promise<KeyedRefund | undefined>
+  refundOfId(work: Work, id: RefundId): Promise<Refund | undefined>
+  /** Leases refunds that nobody is carrying out, each a little longer than the time before. */
+  claimDueRefunds(): Promise<Refund[]>
+  saveChanges: SaveChanges
+  failpoint(name: string): Promise<void>
+}
+
+export type RefundInFull = (work: Work, paymentId: PaymentId, reason: string) => Promise<void>
+
+/**
+ * Gives back a part of a captured payment: promised and audited, then sent by the provider, then booked. The refund's
+ * row is its receipt. Without an answer from the provider it stays `pending` and is sent again under the same key.
+ * Refuses payments.not-found, .not-captured, .refund-exceeds-captured and .currency-mismatch.
+ */
+export const refundPayment =
+  (needs: RefundNeeds) =>
+  async (command: Command, wanted: WantedRefund): Promise<Replay> => {
+    const { refund, before } = await needs.perform(command, (work) => promise(needs, work, wanted))
+    if (before) {
+      if (!before.requestHash?.equals(wanted.requestHash)) return { kind: 'reused' }
+      if (before.sealedAnswer) return { kind: 'answer', bytes: wanted.open(before.sealedAnswer), replayed: true }
+      if (before.leaseUntil && before.leaseUntil > needs.clock()) return { kind: 'in-flight' }
+    }
+    const bytes = await carryOut(needs, command, refund, wanted.keep)
+    return { kind: 'answer', bytes: bytes ?? Buffer.alloc(0), replayed: before !== undefined }
+  }
+
+async function promise(
+  needs: RefundNeeds,
+  work: Work,
+  wanted: WantedRefund,
+): Promise<{ refund: Refund; before?: KeyedRefund }> {
+  const [payment] = await needs.lockPayments(work, [wanted.paymentId])
+  if (!payment) throw refuse('payments.not-found')
+  const before = await needs.refundOfKey(work, payment.id, wanted.keyHash)
+  if (before) return { refund: before, before }
+  if (wanted.amount.currency !== payment.amount.currency) throw refuse('payments.currency-mismatch')
+  const asked = { amountMinor: wanted.amount.amountMinor, reason: wanted.reason, by: work.actor.userId }
+  const promised = promiseRefund(payment, { id: needs.newRefundId(), ...asked }, work.now)
+  const leaseUntil = new Date(work.now.getTime() + needs.leaseMs)
+  const { keyHash, requestHash } = wanted
+  await needs.saveChanges(work, {
+    payments: [promised.payment],
+    newRefunds: [{ ...promised.refund, leaseUntil, key: { keyHash, requestHash } }],
+  })
+  work.audit({
+    action: 'payments.refund',
+    subject: payment.id,
+    before: { refundedMinor: payment.refundedMinor, refundingMinor: payment.refundingMinor },
+    after: {
+      refundId: promised.refund.id,
+      refundingMinor: promised.payment.refundingMinor,
+      currency: payment.amount.currency,
+    },
+  })
+  return { refund: promised.refund }
+}
+
+/** Sends a refund under its id, however often it takes, and books it once. */
+async function carryOut(
+  needs: RefundNeeds,
+  command: Command,
+  refund: Refund,
+  keep?: (refund: Refund) => KeptBytes,
+): Promise<Buffer | undefined> {
+  await needs.failpoint('refund.before-call')
+  const sent = await send(needs, refund)
+  await needs.failpoint('refund.after-call')
+  return needs.perform(command, async (work) => {
+    const [payment] = await needs.lockPayments(work, [refund.paymentId])
+    const current = await needs.refundOfId(work, refund.id)
+    if (!payment || !current) throw new Error(`The refund ${refund.id} has gone.`)
+    const ended =
+      sent === undefined ? { payment, refund: current, events: [] } : endRefund(payment, current, sent, work.now)
+    // A pending answer is not kept: the same key asks again and gets the end of it.
+    const kept = keep?.(ended.refund)
+    const final = ended.refund.status !== 'pending'
+    if (ended.refund !== current || (kept && final))
+      await needs.saveChanges(work, {
+        payments: ended.payment === payment ? [] : [ended.payment],
+        endedRefunds: [kept ? { ...ended.refund, sealedAnswer: kept.sealed } : ended.refund],
+      })
+    work.emit(...ended.events)
+    return kept?.bytes
+  })
+}
+
+/** The provider's id of the refund; null when it will not make it; undefined when it did not say. */
+async function send({ providers, log }: RefundNeeds, refund: Refund): Promise<string | null | undefined> {
+  try {
+    const provider = providers.get(refund.provider)
+    if (!provider) throw new Error(`The provider ${refund.provider} is not switched on.`)
+    return await provider.refund({
+      refundId: refund.id,
+      providerPaymentId: refund.providerPaymentId,
+      amount: refund.amount,
+    })
+  } catch (error) {
+    log.warn({ err: error, refundId: refund.id }, 'a refund could not be sent')
+    return error instanceof RefundRefused ? null : undefined
+  }
+}
+
+/** Promises everything that is left of a payment, in the caller's transaction; it is sent after the commit. */
+export const refundInFull =
+  (needs: RefundNeeds): RefundInFull =>
+  async (work, paymentId, reason) => {
+    const [payment] = await needs.lockPayments(work, [paymentId])
+    const amountMinor = payment ? refundableMinor(payment) : 0
+    if (!payment || amountMinor === 0) return
+    const promised = promiseRefund(
+      payment,
+      { id: needs.newRefundId(), amountMinor, reason, by: work.actor.userId },
+      work.now,
+    )
+    await needs.saveChanges(work, {
+      payments: [promised.payment],
+      newRefunds: [{ ...promised.refund, leaseUntil: work.now }],
+    })
+  }
+
+/** Sends the refunds that are due. */
+export const sendDueRefunds = (needs: RefundNeeds) => async (): Promise<void> => {
+  for (;;) {
+    const due = await needs.claimDueRefunds()
+    if (due.length === 0) return
+    await Promise.all(due.map((refund) => carryOut(needs, needs.command, refund)))
+  }
+}

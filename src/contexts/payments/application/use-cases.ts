@@ -1,0 +1,35 @@
+import { type AttemptPaymentNeeds, attemptPayment } from './attempt-payment.ts'
+import { type ClosePaymentsNeeds, closePayments } from './close-payments.ts'
+import { type HealPaymentsNeeds, healPayments } from './heal-payments.ts'
+import { type OpenPaymentNeeds, openPayment } from './open-payment.ts'
+import { type RefundNeeds, refundInFull, refundPayment, sendDueRefunds } from './refund-payment.ts'
+import { type SettleNeeds, settlePayments } from './settle-payments.ts'
+import { type TakeWebhookNeeds, takeWebhook } from './take-webhook.ts'
+import { type WorkInboxNeeds, workInbox } from './work-inbox.ts'
+
+type Settled<Needs> = Omit<Needs, 'settlePayments'>
+export type PaymentsNeeds = OpenPaymentNeeds &
+  ClosePaymentsNeeds &
+  SettleNeeds &
+  Settled<AttemptPaymentNeeds> &
+  TakeWebhookNeeds &
+  Settled<WorkInboxNeeds> &
+  Settled<HealPaymentsNeeds> &
+  RefundNeeds
+
+/** Everything that payments can be asked to do. */
+export function paymentsUseCases(needs: PaymentsNeeds) {
+  const settled = { ...needs, settlePayments: settlePayments(needs) }
+  return {
+    openPayment: openPayment(needs),
+    closePayments: closePayments(needs),
+    attemptPayment: attemptPayment(settled),
+    takeWebhook: takeWebhook(needs),
+    workInbox: workInbox(settled),
+    healPayments: healPayments(settled),
+    refundPayment: refundPayment(needs),
+    refundInFull: refundInFull(needs),
+    sendDueRefunds: sendDueRefunds(needs),
+  }
+}
+export type PaymentsUseCases = ReturnType<typeof paymentsUseCases>

@@ -1,0 +1,94 @@
+import { systemActor } from '#platform/db/system.ts'
+import { newId } from '#platform/ids.ts'
+import type { Context, Platform } from '#platform/platform.ts'
+import { failpoint } from '#platform/resilience/failpoints.ts'
+import type { Config } from '#src/config.ts'
+import type { ClosePayments } from './application/close-payments.ts'
+import type { OpenPayment } from './application/open-payment.ts'
+import type { PaymentProvider, PaymentProviders } from './application/payment-provider.ts'
+import type { RefundInFull } from './application/refund-payment.ts'
+import { paymentsUseCases } from './application/use-cases.ts'
+import { paymentsProblems } from './domain/problems.ts'
+import { paymentRoutes } from './infrastructure/http.ts'
+import * as inbox from './infrastructure/inbox-store.ts'
+import * as store from './infrastructure/payment-store.ts'
+import { type PaymentViews, paymentsMeasures, paymentViews } from './infrastructure/payment-views.ts'
+import * as refunds from './infrastructure/refund-store.ts'
+import { makeSandboxClient } from './infrastructure/sandbox-client.ts'
+
+export type { ClosePayments } from './application/close-payments.ts'
+export type { OpenPayment } from './application/open-payment.ts'
+export type { RefundInFull } from './application/refund-payment.ts'
+export type { PaymentViews, ShortPayment } from './infrastructure/payment-views.ts'
+
+export type PaymentsContext = Context & {
+  readonly openPayment: OpenPayment
+  readonly closePayments: ClosePayments
+  readonly refundInFull: RefundInFull
+  readonly paymentViews: PaymentViews
+  /** The providers that are switched on, by name, the default first: what a shop front offers, and what an audit asks. */
+  readonly providers: PaymentProviders
+}
+
+/** How long a payment that its bank is processing keeps an order's stock. */
+const PROCESSING_MAX_MINUTES = 60
+/** Beyond the time-outs of the calls that a lease covers: a charge, and asking what became of it. */
+const LEASE_MARGIN_MS = 5_000
+
+/** Payments: attempts, providers and their webhooks, refunds, the ledger. Orders hear of it by its events. */
+export function payments(platform: Platform, config: Config): PaymentsContext {
+  const { db, perform, clock, log, pump } = platform
+  const providers = new Map(makeProviders(config).map((provider) => [provider.name, provider]))
+  const [defaultProvider = ''] = providers.keys()
+  const use = paymentsUseCases({
+    ...store,
+    ...refunds,
+    ...inbox,
+    perform,
+    clock,
+    log,
+    providers,
+    failpoint,
+    command: { actor: systemActor, requestId: 'payments' },
+    limits: { processingMaxMinutes: PROCESSING_MAX_MINUTES },
+    leaseMs: 2 * config.paymentTimeoutMs + LEASE_MARGIN_MS,
+    newPaymentId: () => newId('pay'),
+    newAttemptId: () => newId('att'),
+    newRefundId: () => newId('ref'),
+    minimumMinor: (currency) => Math.min(...[...providers.values()].map((provider) => provider.minimumMinor(currency))),
+    readForAttempt: (id, keyHash) => store.readForAttempt(db, id, keyHash),
+    claimDueAttempts: () => store.claimDueAttempts(db, clock()),
+    claimDueClosings: () => store.claimDueClosings(db, clock()),
+    claimDueRefunds: () => refunds.claimDueRefunds(db, clock()),
+    claimInbox: () => inbox.claimInbox(db, clock()),
+    postponeEvent: (event, error) => inbox.postponeEvent(db, clock(), event, error),
+    wakeInbox: () => inboxPump.wake(),
+  })
+  const inboxPump = pump({ name: 'payments-inbox', everyMs: 1_000, atLeastMs: 20, run: use.workInbox })
+  pump({ name: 'payments-refunds', everyMs: 1_000, run: use.sendDueRefunds })
+  pump({ name: 'payments-healing', everyMs: 10_000, run: use.healPayments })
+  return {
+    problems: paymentsProblems,
+    routes: paymentRoutes(use, platform, defaultProvider),
+    on: {},
+    tasks: {},
+    cron: [],
+    measures: paymentsMeasures(db, clock),
+    openPayment: use.openPayment,
+    closePayments: use.closePayments,
+    refundInFull: use.refundInFull,
+    paymentViews,
+    providers,
+  }
+}
+
+/** One adapter per provider that the configuration names. */
+const makeProviders = (config: Config): PaymentProvider[] =>
+  config.paymentProviders.map(() =>
+    makeSandboxClient({
+      url: config.sandboxUrl,
+      apiKey: config.sandboxSecretKey,
+      webhookSecret: config.sandboxWebhookSecret,
+      timeoutMs: config.paymentTimeoutMs,
+    }),
+  )

@@ -1,0 +1,207 @@
+import { createHash } from 'node:crypto'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { PaymentId } from '#kernel/ids.ts'
+import type { Actor } from '#platform/db/work.ts'
+import { idempotencyKeyOf, idempotencyScopeOf, noContent, sendKept } from '#platform/http/answer.ts'
+import { closed, idSchema } from '#platform/http/schemas.ts'
+import type { Platform } from '#platform/platform.ts'
+import { refuse as refusePlatform } from '#platform/problems.ts'
+import type { Proof } from '../application/attempt-payment.ts'
+import type { KeptBytes, Replay, RequestKey } from '../application/changes.ts'
+import type { PaymentsUseCases } from '../application/use-cases.ts'
+import { refuse } from '../domain/problems.ts'
+import { attemptView, refundView, viewPayment } from './payment-views.ts'
+import { AttemptBody, AttemptSchema, PaymentSchema, RefundBody, RefundSchema } from './schemas.ts'
+
+const Params = closed({ id: idSchema('pay') })
+const tags = ['payments']
+
+/** The routes of payments. A payment that is somebody else's is one that does not exist. */
+export const paymentRoutes =
+  (use: PaymentsUseCases, platform: Platform, defaultProvider: string): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    const isOwn = makeIsOwn(platform)
+
+    app.get(
+      '/payments/:id',
+      {
+        schema: {
+          operationId: 'getPayment',
+          summary: 'A payment with its attempts and refunds',
+          tags,
+          params: Params,
+          response: { 200: PaymentSchema },
+        },
+        config: { permission: 'payments:pay-own', refuses: ['payments.not-found'] },
+      },
+      async (request) => {
+        const seen = await viewPayment(platform.db, request.params.id)
+        if (!seen || !(isOwn(request.actor, seen.proof) || request.actor.permissions.has('payments:read')))
+          throw refuse('payments.not-found')
+        return seen.view
+      },
+    )
+
+    app.post(
+      '/payments/:id/attempts',
+      {
+        schema: {
+          operationId: 'attemptPayment',
+          summary: 'Try to pay',
+          description: 'A decline is an answer, not an error: the payment stays open and can be tried again.',
+          tags,
+          params: Params,
+          body: AttemptBody,
+          response: { 201: AttemptSchema },
+        },
+        config: {
+          permission: 'payments:pay-own',
+          idempotency: 'natural',
+          refuses: [
+            'payments.not-found',
+            'payments.unknown-method',
+            'payments.attempt-in-progress',
+            'payments.already-captured',
+            'payments.cancelled',
+            'payments.in-review',
+            'orders.hold-expired',
+          ],
+        },
+      },
+      async (request, reply) => {
+        const { id: paymentId } = request.params
+        const replay = await use.attemptPayment(commandOf(request), {
+          ...keyOf(request),
+          ...receiptOf(platform, request, reply, attemptView),
+          ...request.body,
+          paymentId,
+          isAllowed: (proof) => isOwn(request.actor, proof),
+        })
+        return sendReplay(reply, replay, paymentId)
+      },
+    )
+
+    app.post(
+      '/payments/:id/refunds',
+      {
+        schema: {
+          operationId: 'refundPayment',
+          summary: 'Give money back',
+          description:
+            'All of a captured payment or a part of it. `pending` when the provider has not confirmed it yet.',
+          tags,
+          params: Params,
+          body: RefundBody,
+          response: { 201: RefundSchema },
+        },
+        config: {
+          permission: 'payments:refund',
+          idempotency: 'natural',
+          refuses: [
+            'payments.not-found',
+            'payments.not-captured',
+            'payments.refund-exceeds-captured',
+            'payments.currency-mismatch',
+          ],
+        },
+      },
+      async (request, reply) => {
+        const { id: paymentId } = request.params
+        const replay = await use.refundPayment(commandOf(request), {
+          ...keyOf(request),
+          ...receiptOf(platform, request, reply, refundView),
+          ...request.body,
+          paymentId,
+        })
+        return sendReplay(reply, replay, paymentId)
+      },
+    )
+
+    await app.register(webhookRoutes(use, platform, defaultProvider))
+  }
+
+/** Webhooks are verified over their exact bytes, so here nothing parses the body first. */
+const webhookRoutes =
+  (use: PaymentsUseCases, { answerOne }: Platform, defaultProvider: string): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+    const receive = (request: FastifyRequest, reply: FastifyReply, provider: string) => {
+      const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+      return answerOne(request, reply, async (single) => {
+        await use.takeWebhook(single, { provider, headers: request.headers, body })
+        return noContent()
+      })
+    }
+    const config = { permission: 'public', refuses: ['payments.unknown-provider', 'payments.invalid-signature'] }
+    const schema = (operationId: string, summary: string) => ({
+      operationId,
+      summary,
+      description: 'Called by payment providers. The body is read raw and must carry a valid signature.',
+      tags,
+      response: { 204: Type.Null() },
+    })
+
+    app.post(
+      '/payments/webhook',
+      { schema: schema('receiveDefaultWebhook', "Receive a webhook of the shop's first provider"), config },
+      (request, reply) => receive(request, reply, defaultProvider),
+    )
+    app.post(
+      '/payments/webhook/:provider',
+      {
+        schema: {
+          ...schema('receiveWebhook', 'Receive a webhook of a payment provider'),
+          params: closed({ provider: Type.String({ pattern: '^[a-z]{1,30}$' }) }),
+        },
+        config,
+      },
+      (request, reply) => receive(request, reply, request.params.provider),
+    )
+  }
+
+/** Whether the payment is the caller's: bought by their account, or theirs by the token of the order. */
+const makeIsOwn =
+  ({ guestTokens }: Platform) =>
+  ({ kind, userId, orderToken }: Actor, { orderId, tokenVersion, buyerUserId }: Proof): boolean =>
+    kind === 'system' ||
+    (userId !== null && userId === buyerUserId) ||
+    guestTokens.isGuestToken(orderId, tokenVersion, orderToken)
+
+const commandOf = ({ actor, id: requestId }: FastifyRequest) => ({ actor, requestId })
+
+/** What the row that is this request's receipt is found by: hashes of its key with its scope, and of its body. */
+function keyOf(request: FastifyRequest): RequestKey {
+  const key = idempotencyKeyOf(request) ?? ''
+  const keyHash = createHash('sha256')
+    .update(JSON.stringify([idempotencyScopeOf(request) ?? '', key]))
+    .digest()
+  return { keyHash, requestHash: createHash('sha256').update(JSON.stringify(request.body)).digest() }
+}
+
+/** Serialises with the route's schema and seals with the caller's key, as the platform does for its receipts. */
+function receiptOf<Fact, View>(
+  { encryption }: Platform,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  view: (fact: Fact) => View,
+): { keep(fact: Fact): KeptBytes; open(sealed: Buffer): Buffer } {
+  const key = idempotencyKeyOf(request) ?? ''
+  const write = reply.getSerializationFunction('201') as (view: View) => string
+  return {
+    keep: (fact) => {
+      const bytes = Buffer.from(write(view(fact)))
+      return { bytes, sealed: encryption.sealBytes(bytes, key) }
+    },
+    open: (sealed) => encryption.openBytes(sealed, key),
+  }
+}
+
+function sendReplay(reply: FastifyReply, replay: Replay, paymentId: PaymentId): never {
+  if (replay.kind === 'reused') throw refusePlatform('platform.idempotency-key-reused')
+  if (replay.kind === 'in-flight') throw refusePlatform('platform.in-progress', undefined, { retryAfterSeconds: 1 })
+  const { bytes: body, replayed } = replay
+  return sendKept(reply, { status: 201, location: `/v1/payments/${paymentId}`, body, replayed }) as never
+}

@@ -1,0 +1,71 @@
+import { sql } from 'kysely'
+import type { Reader, Single, Work } from '#platform/db/work.ts'
+import type { WebhookEvent } from '../application/payment-provider.ts'
+import type { InboxEvent } from '../application/work-inbox.ts'
+
+const BATCH = 50
+const LEASE = '30 seconds'
+/** The pause after each failed try; after the last the event is parked. */
+const PAUSES_MS = [1_000, 5_000, 15_000, 60_000, 300_000, 900_000, 3_600_000]
+
+/** Stores a webhook as it came, once per provider and event id; one that we do not act on is done at once. */
+export async function storeWebhook(
+  { db, now }: Single,
+  provider: string,
+  { eventId, type, providerPaymentId, claimsCapture }: WebhookEvent,
+  body: Buffer,
+): Promise<void> {
+  const [dueAt, doneAt] = providerPaymentId === null ? [null, now] : [now, null]
+  await sql`
+    insert into payments.inbox
+      (provider, event_id, type, provider_payment_id, claims_capture, body, received_at, due_at, done_at)
+    values (${provider}, ${eventId}, ${type}, ${providerPaymentId}, ${claimsCapture}, ${body}, ${now}, ${dueAt}, ${doneAt})
+    on conflict do nothing`.execute(db)
+}
+
+/**
+ * Leases the next events. One that claims a capture which the books already have, of the same provider payment, is done
+ * at once without reading the object again: the payment can then only have moved on to something that has events of its
+ * own (a refund, a dispute), and the capture, once per provider payment, would change nothing. Its claim is believed in
+ * no other case, so a forged or wrong one gains nothing.
+ */
+export async function claimInbox(db: Reader, now: Date): Promise<{ events: InboxEvent[]; claimed: number }> {
+  const { rows } = await sql<InboxEvent & { isDone: boolean }>`
+    with due as (
+      select i.id, i.claims_capture and exists (
+          select from payments.payments p
+          where p.provider = i.provider and p.provider_payment_id = i.provider_payment_id and p.status = 'captured'
+        ) and not exists (
+          select from payments.attempts a join payments.payments p on p.id = a.payment_id
+          where p.provider = i.provider and p.provider_payment_id = i.provider_payment_id and a.lease_until is not null
+        ) as known
+      from payments.inbox i where i.due_at <= ${now}
+      order by i.due_at, i.id limit ${BATCH} for update skip locked
+    )
+    update payments.inbox i set tries = i.tries + 1,
+      due_at = case when due.known then null else ${now}::timestamptz + ${sql.lit(LEASE)}::interval end,
+      done_at = case when due.known then ${now}::timestamptz end
+    from due where i.id = due.id
+    returning i.id, i.provider, i.provider_payment_id as "providerPaymentId", i.tries, due.known as "isDone"`.execute(
+    db,
+  )
+  return { events: rows.filter(({ isDone }) => !isDone), claimed: rows.length }
+}
+
+/** Marks events done, in the transaction that took note of what they brought. */
+export async function finishEvents(work: Work, ids: readonly number[]): Promise<void> {
+  await sql`
+    update payments.inbox set due_at = null, done_at = ${work.now}, last_error = null
+    where id = any(${ids}::bigint[])`.execute(work.tx)
+}
+
+/** Gives a failed event another try later, or parks it after the last one. */
+export async function postponeEvent(db: Reader, now: Date, { id, tries }: InboxEvent, error: unknown): Promise<void> {
+  const pauseMs = PAUSES_MS[tries - 1]
+  const dueAt = pauseMs === undefined ? null : new Date(now.getTime() + pauseMs)
+  const parkedAt = pauseMs === undefined ? now : null
+  const reason = (error instanceof Error ? error.message : String(error)).slice(0, 500)
+  await sql`
+    update payments.inbox set due_at = ${dueAt}, parked_at = ${parkedAt}, last_error = ${reason}
+    where id = ${id} and done_at is null`.execute(db)
+}

@@ -1,0 +1,288 @@
+import { type RawBuilder, sql } from 'kysely'
+import type { AttemptId, OrderId, PaymentId, UserId } from '#kernel/ids.ts'
+import type { Reader, Single, Work } from '#platform/db/work.ts'
+import type { NewAttempt, PaymentForAttempt } from '../application/attempt-payment.ts'
+import type { Changes } from '../application/changes.ts'
+import type { DuePayment } from '../application/heal-payments.ts'
+import type { PayableOrder } from '../application/open-payment.ts'
+import type { Attempt, AttemptStatus } from '../domain/attempt.ts'
+import { entryOfCapture, entryOfRefund } from '../domain/ledger.ts'
+import type { ClosingReason, Payment, PaymentStatus } from '../domain/payment.ts'
+
+type PaymentRow = {
+  id: PaymentId
+  order_id: OrderId
+  status: PaymentStatus
+  amount_minor: number
+  currency: string
+  captured_minor: number
+  refunded_minor: number
+  refunding_minor: number
+  provider: string | null
+  provider_payment_id: string | null
+  review_reason: string | null
+  payable_until: Date
+  opened_at: Date
+  closing_reason: ClosingReason | null
+  closing_since: Date | null
+  close_at: Date | null
+}
+type AttemptRow = {
+  id: AttemptId
+  payment_id: PaymentId
+  status: AttemptStatus
+  redirect_url: string | null
+  decline_code: string | null
+  decline_message: string | null
+  decline_retryable: boolean | null
+  lease_until: Date | null
+  asked: number
+  created_at: Date
+  ended_at: Date | null
+}
+
+const PAYMENT = sql.raw(`p.id, p.order_id, p.status, p.amount_minor, p.currency, p.captured_minor, p.refunded_minor,
+  p.refunding_minor, p.provider, p.provider_payment_id, p.review_reason, p.payable_until, p.opened_at, p.closing_reason,
+  p.closing_since, p.close_at`)
+const ATTEMPT = sql.raw(`a.id, a.payment_id, a.status, a.redirect_url, a.decline_code, a.decline_message,
+  a.decline_retryable, a.lease_until, a.asked, a.created_at, a.ended_at`)
+
+/** An attempt extends what it pays to this long after its start, but never past the cap after the payment was opened. */
+const EXTENDS = '15 minutes'
+const CAP = '60 minutes'
+const BATCH = 50
+
+/** Stores a new payment. */
+export async function insertPayment(work: Work, id: PaymentId, order: PayableOrder): Promise<void> {
+  const { orderId, orderNumber, buyerUserId, tokenVersion, amount, payableUntil } = order
+  await sql`
+    insert into payments.payments
+      (id, order_id, order_number, buyer_user_id, token_version, amount_minor, currency, payable_until, opened_at)
+    values (${id}, ${orderId}, ${orderNumber}, ${buyerUserId}, ${tokenVersion}, ${amount.amountMinor},
+      ${amount.currency}, ${payableUntil}, ${work.now})`.execute(work.tx)
+}
+
+/**
+ * Locks payments in id order: those of these ids, and those that own these objects at a provider. Every change of a
+ * payment, its attempts and its refunds is made under this lock.
+ */
+export async function lockPayments(
+  work: Work,
+  ids: readonly PaymentId[],
+  objects: readonly { provider: string; id: string }[] = [],
+): Promise<Payment[]> {
+  const { rows } = await sql<PaymentRow>`
+    select ${PAYMENT} from payments.payments p
+    where p.id = any(${ids}::text[]) or p.id in (
+      select o.id
+      from unnest(${objects.map(({ provider }) => provider)}::text[], ${objects.map(({ id }) => id)}::text[])
+        as f (provider, id) join payments.payments o on o.provider = f.provider and o.provider_payment_id = f.id)
+    order by p.id for update`.execute(work.tx)
+  return rows.map(toPayment)
+}
+
+/** The live attempts of locked payments, and those named. Read after the lock: what others wrote meanwhile is seen. */
+export async function attemptsOf(
+  work: Work,
+  payments: readonly PaymentId[],
+  named: readonly AttemptId[],
+): Promise<Attempt[]> {
+  const { rows } = await sql<AttemptRow>`
+    select ${ATTEMPT} from payments.attempts a
+    where a.payment_id = any(${payments}::text[]) and (a.lease_until is not null or a.id = any(${named}::text[]))`.execute(
+    work.tx,
+  )
+  return rows.map(toAttempt)
+}
+
+type ForAttemptRow = PaymentRow & {
+  token_version: number
+  buyer_user_id: UserId | null
+  is_busy: boolean
+  attempt: (AttemptRow & { provider: string }) | null
+  request_hash: Buffer
+  sealed_answer: Buffer | null
+}
+
+/** What an attempt's request needs to know: the payment with its proof, its live attempt, and the one of this key. */
+export async function readForAttempt(
+  db: Reader,
+  id: PaymentId,
+  keyHash: Buffer,
+): Promise<PaymentForAttempt | undefined> {
+  const { rows } = await sql<ForAttemptRow>`
+    select ${PAYMENT}, p.token_version, p.buyer_user_id, a.request_hash, a.sealed_answer,
+      exists (select from payments.attempts l where l.payment_id = p.id and l.lease_until is not null) as is_busy,
+      case when a.id is not null then (select to_jsonb(m) from (select ${ATTEMPT}, a.provider) m) end as attempt
+    from payments.payments p left join payments.attempts a on a.payment_id = p.id and a.key_hash = ${keyHash}
+    where p.id = ${id}`.execute(db)
+  const row = rows[0]
+  if (!row) return undefined
+  const { attempt, request_hash: requestHash, sealed_answer: sealedAnswer } = row
+  return {
+    payment: toPayment(row),
+    proof: { orderId: row.order_id, tokenVersion: row.token_version, buyerUserId: row.buyer_user_id },
+    isBusy: row.is_busy,
+    mine: attempt && { ...toAttempt(attempt), requestHash, sealedAnswer, provider: attempt.provider },
+  }
+}
+
+/**
+ * Takes an open payment for one attempt and extends it; undefined when it is not open, or another attempt is live.
+ * One statement: the update locks the payment, the unique indexes let one attempt per key in, and one live one.
+ */
+export async function openAttempt(
+  { db, now }: Single,
+  { id, paymentId, keyHash, requestHash, provider, leaseUntil }: NewAttempt,
+): Promise<{ providerPaymentId: string | null } | undefined> {
+  const { rows } = await sql<{ providerPaymentId: string | null }>`
+    with payable as (
+      update payments.payments set provider = ${provider},
+        payable_until = greatest(payable_until, least(${now}::timestamptz + ${sql.lit(EXTENDS)}::interval, opened_at + ${sql.lit(CAP)}::interval))
+      where id = ${paymentId} and status = 'open' and closing_reason is null and payable_until > ${now}
+      returning id, provider_payment_id
+    ), opened as (
+      insert into payments.attempts (id, payment_id, key_hash, request_hash, provider, status, lease_until, created_at)
+      select ${id}, id, ${keyHash}, ${requestHash}, ${provider}, 'created', ${leaseUntil}, ${now} from payable
+      on conflict do nothing returning payment_id
+    )
+    select p.provider_payment_id as "providerPaymentId" from opened join payable p on p.id = opened.payment_id`.execute(
+    db,
+  )
+  return rows[0]
+}
+
+/** Saves what a command changed of payments that it has locked, in one statement. */
+export async function saveChanges(work: Work, changes: Changes): Promise<void> {
+  const { payments, attempts = [], captures = [], newRefunds = [], endedRefunds = [] } = changes
+  const sent = endedRefunds.filter(({ status }) => status === 'succeeded')
+  const entries = [...captures.map(entryOfCapture), ...sent.map(entryOfRefund)]
+  const parts: RawBuilder<unknown>[] = []
+  if (payments.length > 0) parts.push(updatePayments(payments))
+  if (attempts.length > 0) parts.push(updateAttempts(attempts))
+  if (captures.length > 0) parts.push(insertCaptures(captures, work.now))
+  if (newRefunds.length > 0) parts.push(insertRefunds(newRefunds))
+  if (endedRefunds.length > 0) parts.push(updateRefunds(endedRefunds))
+  if (entries.length > 0) parts.push(insertEntries(entries, work.now))
+  if (parts.length === 0) return
+  const named = parts.map((part, index) => sql`${sql.raw(`c${index}`)} as (${part})`)
+  await sql`with ${sql.join(named)} select 1`.execute(work.tx)
+}
+
+const updatePayments = (payments: readonly Payment[]) => sql`
+  update payments.payments p set status = c.status, captured_minor = c."capturedMinor",
+    refunded_minor = c."refundedMinor", refunding_minor = c."refundingMinor", provider = c.provider,
+    provider_payment_id = c."providerPaymentId", review_reason = c."reviewReason", closing_reason = c."closingReason",
+    closing_since = c."closingSince", close_at = c."closeAt"
+  from jsonb_to_recordset(${JSON.stringify(payments)}::jsonb) as c (id text, status text, "capturedMinor" bigint,
+    "refundedMinor" bigint, "refundingMinor" bigint, provider text, "providerPaymentId" text, "reviewReason" text,
+    "closingReason" text, "closingSince" timestamptz, "closeAt" timestamptz)
+  where p.id = c.id`
+
+const updateAttempts = (attempts: NonNullable<Changes['attempts']>) => sql`
+  update payments.attempts a set status = c.status, redirect_url = c."redirectUrl", decline_code = c.decline ->> 'code',
+    decline_message = c.decline ->> 'message', decline_retryable = (c.decline -> 'retryable')::boolean,
+    lease_until = c."leaseUntil", ended_at = c."endedAt",
+    sealed_answer = coalesce(a.sealed_answer, decode(c.sealed, 'base64'))
+  from jsonb_to_recordset(${jsonWithSealed(attempts)}::jsonb) as c (id text, status text, "redirectUrl" text,
+    decline jsonb, "leaseUntil" timestamptz, "endedAt" timestamptz, sealed text)
+  where a.id = c.id`
+
+const insertCaptures = (captures: NonNullable<Changes['captures']>, now: Date) => sql`
+  insert into payments.captures (payment_id, provider, provider_payment_id, amount_minor, currency, surplus, captured_at)
+  select "paymentId", provider, "providerPaymentId", (amount -> 'amountMinor')::bigint, amount ->> 'currency', surplus, ${now}
+  from jsonb_to_recordset(${JSON.stringify(captures)}::jsonb)
+    as c ("paymentId" text, provider text, "providerPaymentId" text, amount jsonb, surplus boolean)`
+
+const insertRefunds = (refunds: NonNullable<Changes['newRefunds']>) => sql`
+  insert into payments.refunds (id, payment_id, provider, provider_payment_id, surplus, amount_minor, currency, reason,
+    requested_by, status, key_hash, request_hash, lease_until, created_at)
+  select id, "paymentId", provider, "providerPaymentId", surplus, (amount -> 'amountMinor')::bigint,
+    amount ->> 'currency', reason, "requestedBy", status, decode("keyHash", 'base64'), decode("requestHash", 'base64'),
+    "leaseUntil", "createdAt"
+  from jsonb_to_recordset(${JSON.stringify(
+    refunds.map(({ key, ...refund }) => ({
+      ...refund,
+      keyHash: key?.keyHash.toString('base64'),
+      requestHash: key?.requestHash.toString('base64'),
+    })),
+  )}::jsonb) as c (id text, "paymentId" text, provider text, "providerPaymentId" text, surplus boolean, amount jsonb,
+    reason text, "requestedBy" text, status text, "keyHash" text, "requestHash" text, "leaseUntil" timestamptz,
+    "createdAt" timestamptz)`
+
+const updateRefunds = (refunds: NonNullable<Changes['endedRefunds']>) => sql`
+  update payments.refunds r set status = c.status, provider_refund_id = c."providerRefundId", ended_at = c."endedAt",
+    lease_until = case when c.status = 'pending' then r.lease_until end,
+    sealed_answer = coalesce(r.sealed_answer, decode(c.sealed, 'base64'))
+  from jsonb_to_recordset(${jsonWithSealed(refunds)}::jsonb) as c (id text, status text, "providerRefundId" text,
+    "endedAt" timestamptz, sealed text)
+  where r.id = c.id`
+
+const insertEntries = (entries: readonly object[], now: Date) => sql`
+  insert into payments.ledger (payment_id, refund_id, kind, debit, credit, amount_minor, currency, booked_at)
+  select "paymentId", "refundId", kind, debit, credit, (amount -> 'amountMinor')::bigint, amount ->> 'currency', ${now}
+  from jsonb_to_recordset(${JSON.stringify(entries)}::jsonb)
+    as c ("paymentId" text, "refundId" text, kind text, debit text, credit text, amount jsonb)`
+
+const jsonWithSealed = (rows: readonly { readonly sealedAnswer?: Buffer }[]): string =>
+  JSON.stringify(rows.map(({ sealedAnswer, ...row }) => ({ ...row, sealed: sealedAnswer?.toString('base64') })))
+
+/** Leases attempts that are past their lease for half a minute, so that one process at a time asks about each. */
+export async function claimDueAttempts(db: Reader, now: Date): Promise<(DuePayment & { attemptId: AttemptId })[]> {
+  const { rows } = await sql<DuePayment & { attemptId: AttemptId }>`
+    with due as (
+      select id from payments.attempts where lease_until <= ${now}
+      order by lease_until limit ${BATCH} for update skip locked
+    )
+    update payments.attempts a set lease_until = ${now}::timestamptz + interval '30 seconds', asked = a.asked + 1
+    from due, payments.payments p where a.id = due.id and p.id = a.payment_id
+    returning a.id as "attemptId", p.id, a.provider, p.provider_payment_id as "providerPaymentId"`.execute(db)
+  return rows
+}
+
+/** Leases closing payments that are still to be cancelled at their provider. */
+export async function claimDueClosings(db: Reader, now: Date): Promise<(DuePayment & { providerPaymentId: string })[]> {
+  const { rows } = await sql<DuePayment & { providerPaymentId: string }>`
+    with due as (
+      select id from payments.payments where close_at <= ${now}
+      order by close_at limit ${BATCH} for update skip locked
+    )
+    update payments.payments p set close_at = ${now}::timestamptz + interval '30 seconds'
+    from due where p.id = due.id
+    returning p.id, p.provider, p.provider_payment_id as "providerPaymentId"`.execute(db)
+  return rows
+}
+
+const toPayment = (row: PaymentRow): Payment => ({
+  id: row.id,
+  orderId: row.order_id,
+  status: row.status,
+  amount: { amountMinor: row.amount_minor, currency: row.currency },
+  capturedMinor: row.captured_minor,
+  refundedMinor: row.refunded_minor,
+  refundingMinor: row.refunding_minor,
+  provider: row.provider,
+  providerPaymentId: row.provider_payment_id,
+  reviewReason: row.review_reason,
+  payableUntil: row.payable_until,
+  openedAt: row.opened_at,
+  closingReason: row.closing_reason,
+  closingSince: row.closing_since,
+  closeAt: row.close_at,
+})
+
+/** Times may come as text: an attempt is sometimes read as JSON. */
+const toAttempt = (row: AttemptRow): Attempt => ({
+  id: row.id,
+  paymentId: row.payment_id,
+  status: row.status,
+  redirectUrl: row.redirect_url,
+  decline:
+    row.decline_code === null
+      ? null
+      : { code: row.decline_code, message: row.decline_message ?? '', retryable: row.decline_retryable ?? false },
+  leaseUntil: row.lease_until && new Date(row.lease_until),
+  asked: row.asked,
+  createdAt: new Date(row.created_at),
+  endedAt: row.ended_at && new Date(row.ended_at),
+})

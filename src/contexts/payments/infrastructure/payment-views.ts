@@ -1,0 +1,189 @@
+import { sql } from 'kysely'
+import type { AttemptId, OrderId, PaymentId, RefundId } from '#kernel/ids.ts'
+import type { Money } from '#kernel/money.ts'
+import type { Reader } from '#platform/db/work.ts'
+import type { Measure } from '#platform/telemetry/metrics.ts'
+import type { Proof } from '../application/attempt-payment.ts'
+import type { Attempt, AttemptStatus } from '../domain/attempt.ts'
+import type { PaymentStatus } from '../domain/payment.ts'
+import type { Decline } from '../domain/provider-payment.ts'
+import type { Refund } from '../domain/refund.ts'
+
+export type AttemptView = {
+  id: AttemptId
+  paymentId: PaymentId
+  status: 'processing' | 'requiresAction' | 'succeeded' | 'declined' | 'cancelled'
+  nextAction?: { type: 'redirect'; url: string }
+  decline?: Decline
+  createdAt: string
+}
+export type RefundView = {
+  id: RefundId
+  paymentId: PaymentId
+  status: Refund['status']
+  amount: Money
+  createdAt: string
+}
+export type PaymentView = {
+  id: PaymentId
+  orderId: OrderId
+  status: PaymentStatus
+  amount: Money
+  captured: Money
+  refunded: Money
+  payableUntil: string
+  attempts: AttemptView[]
+  refunds: RefundView[]
+}
+
+/** A payment as orders show it; `isBusy` while an attempt is live. */
+export type ShortPayment = { id: PaymentId; status: PaymentStatus; amount: Money; isBusy: boolean }
+export type PaymentViews = (reader: Reader, ids: readonly PaymentId[]) => Promise<Map<PaymentId, ShortPayment>>
+
+/** To the buyer, an attempt that is being made or whose answer was lost is being processed. */
+const SHOWN: Readonly<Record<AttemptStatus, AttemptView['status']>> = {
+  created: 'processing',
+  unknown: 'processing',
+  processing: 'processing',
+  requiresAction: 'requiresAction',
+  succeeded: 'succeeded',
+  declined: 'declined',
+  cancelled: 'cancelled',
+}
+
+type Shown = Pick<Attempt, 'id' | 'paymentId' | 'status' | 'redirectUrl' | 'decline'> & { createdAt: Date | string }
+
+/** An attempt as it is answered and listed. */
+export const attemptView = ({ id, paymentId, status, redirectUrl, decline, createdAt }: Shown): AttemptView => ({
+  id,
+  paymentId,
+  status: SHOWN[status],
+  ...(redirectUrl === null ? {} : { nextAction: { type: 'redirect', url: redirectUrl } }),
+  ...(decline === null ? {} : { decline }),
+  createdAt: new Date(createdAt).toISOString(),
+})
+
+/** A refund as it is answered and listed. */
+export const refundView = ({ id, paymentId, status, amount, createdAt }: Refund): RefundView => ({
+  id,
+  paymentId,
+  status,
+  amount,
+  createdAt: createdAt.toISOString(),
+})
+
+type Row = {
+  order_id: OrderId
+  buyer_user_id: Proof['buyerUserId']
+  token_version: number
+  status: PaymentStatus
+  amount_minor: number
+  currency: string
+  captured_minor: number
+  refunded_minor: number
+  payable_until: Date
+  attempts: Shown[]
+  refunds: (Omit<RefundView, 'paymentId' | 'createdAt' | 'amount'> & { amountMinor: number; createdAt: string })[]
+}
+
+/** One payment with its attempts and refunds, and what proves whose it is. */
+export async function viewPayment(
+  reader: Reader,
+  id: PaymentId,
+): Promise<{ view: PaymentView; proof: Proof } | undefined> {
+  const { rows } = await sql<Row>`
+    select p.order_id, p.buyer_user_id, p.token_version, p.status, p.amount_minor, p.currency, p.captured_minor,
+      p.refunded_minor, p.payable_until,
+      coalesce((select jsonb_agg(jsonb_build_object('id', a.id, 'paymentId', p.id, 'status', a.status,
+          'redirectUrl', a.redirect_url, 'createdAt', a.created_at, 'decline',
+          case when a.decline_code is not null then jsonb_build_object('code', a.decline_code,
+            'message', a.decline_message, 'retryable', a.decline_retryable) end) order by a.id)
+        from payments.attempts a where a.payment_id = p.id), '[]') as attempts,
+      coalesce((select jsonb_agg(jsonb_build_object('id', r.id, 'status', r.status, 'amountMinor', r.amount_minor,
+          'createdAt', r.created_at) order by r.id)
+        from payments.refunds r where r.payment_id = p.id and not r.surplus), '[]') as refunds
+    from payments.payments p where p.id = ${id}`.execute(reader)
+  const row = rows[0]
+  if (!row) return undefined
+  const { currency } = row
+  const refunds = row.refunds.map(({ amountMinor, createdAt, ...refund }) => ({
+    ...refund,
+    paymentId: id,
+    amount: { amountMinor, currency },
+    createdAt: new Date(createdAt).toISOString(),
+  }))
+  return {
+    view: {
+      id,
+      orderId: row.order_id,
+      status: row.status,
+      amount: { amountMinor: row.amount_minor, currency },
+      captured: { amountMinor: row.captured_minor, currency },
+      refunded: { amountMinor: row.refunded_minor, currency },
+      payableUntil: row.payable_until.toISOString(),
+      attempts: row.attempts.map(attemptView),
+      refunds,
+    },
+    proof: { orderId: row.order_id, tokenVersion: row.token_version, buyerUserId: row.buyer_user_id },
+  }
+}
+
+/** Payments in short, by id. */
+export const paymentViews: PaymentViews = async (reader, ids) => {
+  const { rows } = await sql<{
+    id: PaymentId
+    status: PaymentStatus
+    amount_minor: number
+    currency: string
+    is_busy: boolean
+  }>`
+    select p.id, p.status, p.amount_minor, p.currency,
+      exists (select from payments.attempts a where a.payment_id = p.id and a.lease_until is not null) as is_busy
+    from payments.payments p where p.id = any(${ids}::text[])`.execute(reader)
+  return new Map(
+    rows.map(({ id, status, amount_minor: amountMinor, currency, is_busy: isBusy }) => [
+      id,
+      { id, status, amount: { amountMinor, currency }, isBusy },
+    ]),
+  )
+}
+
+/** Business numbers: what waits, and what waits for a person. */
+export const paymentsMeasures = (db: Reader, clock: () => Date): Measure[] => [
+  measure('stoa_payments_oldest_webhook_seconds', 'Age of the oldest webhook that is not worked on yet', () =>
+    one(
+      db,
+      sql`select coalesce(extract(epoch from ${clock()}::timestamptz - min(received_at)), 0)::float8 as value
+      from payments.inbox where due_at is not null`,
+    ),
+  ),
+  measure('stoa_payments_parked_webhooks', 'Webhooks that were given up and wait for a person', () =>
+    one(db, sql`select count(*)::int as value from payments.inbox where parked_at is not null`),
+  ),
+  measure('stoa_payments_in_review', 'Payments that wait for a person', () =>
+    one(db, sql`select count(*)::int as value from payments.payments where review_reason is not null`),
+  ),
+  measure('stoa_payments_attempts_past_lease', 'Attempts that should have been healed a minute ago', () =>
+    one(
+      db,
+      sql`select count(*)::int as value from payments.attempts
+      where lease_until < ${clock()}::timestamptz - interval '1 minute'`,
+    ),
+  ),
+  measure('stoa_payments_refunds_unsent', 'Refunds that no provider has confirmed within five minutes', () =>
+    one(
+      db,
+      sql`select count(*)::int as value from payments.refunds
+      where lease_until is not null and created_at < ${clock()}::timestamptz - interval '5 minutes'`,
+    ),
+  ),
+]
+
+const measure = (name: string, help: string, value: () => Promise<number>): Measure => ({
+  name,
+  help,
+  read: async () => [{ value: await value() }],
+})
+
+const one = async (db: Reader, query: ReturnType<typeof sql<{ value: number }>>): Promise<number> =>
+  (await query.execute(db)).rows[0]?.value ?? 0

@@ -1,0 +1,192 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { AttemptId, PaymentId } from '#kernel/ids.ts'
+import { isCurrency, money } from '#kernel/money.ts'
+import { type CallAnswer, CallFailed, makeHttpClient } from '#platform/resilience/http-client.ts'
+import {
+  type Charge,
+  ChargeRefused,
+  type PaymentProvider,
+  RefundRefused,
+  type WebhookEvent,
+} from '../application/payment-provider.ts'
+import type { Decline, ProviderPayment } from '../domain/provider-payment.ts'
+
+const NAME = 'sandbox'
+const MINIMUM_MINOR = 50
+const FRESH_SECONDS = 300
+const CLOCK_SKEW_SECONDS = 60
+
+const MESSAGES: Readonly<Record<string, Decline>> = {
+  card_declined: { code: 'card-declined', message: 'The card was declined. Try another one.', retryable: true },
+  authentication_failed: { code: 'authentication-failed', message: 'The payment was not approved.', retryable: true },
+}
+
+/** The sandbox provider over HTTP: the adapter that every other provider's is modelled on. */
+export function makeSandboxClient(options: {
+  /** Where it runs; while undefined every call fails as one to an unreachable provider does. */
+  readonly url: string | undefined
+  readonly apiKey: string
+  readonly webhookSecret: string
+  readonly timeoutMs: number
+}): PaymentProvider {
+  const http = makeHttpClient({
+    origin: options.url ?? 'http://sandbox.invalid',
+    timeoutMs: options.timeoutMs,
+    connections: 32,
+    headers: { authorization: `Bearer ${options.apiKey}` },
+  })
+  const get = (path: string, signal?: AbortSignal) => http.call({ method: 'GET', path, repeatable: true }, signal)
+  const post = (path: string, body: object, key: string, signal?: AbortSignal) =>
+    http.call({ method: 'POST', path, body, headers: { 'idempotency-key': key }, repeatable: true }, signal)
+
+  const retrieve = async (id: string, signal?: AbortSignal) =>
+    toPayment(expectOk(await get(`/v1/payments/${id}`, signal)))
+  const find = async (paymentId: PaymentId, signal?: AbortSignal) =>
+    listOf(expectOk(await get(`/v1/payments?reference=${paymentId}`, signal)))
+  const confirm = async (id: string, { token, attemptId }: Charge, signal: AbortSignal) => {
+    const answer = await post(`/v1/payments/${id}/confirm`, { token, metadata: { attemptId } }, attemptId, signal)
+    // It is past being confirmed: an earlier attempt went through, or it was cancelled. What it is now is the answer.
+    return errorCode(answer) === 'payment_unexpected_state' ? retrieve(id, signal) : toPayment(expectCharge(answer))
+  }
+
+  return {
+    name: NAME,
+    minimumMinor: () => MINIMUM_MINOR,
+    charge: async (charge) => {
+      const signal = http.deadline()
+      const { paymentId, orderId, attemptId, providerPaymentId, amount, token, returnUrl } = charge
+      if (providerPaymentId !== null) return confirm(providerPaymentId, charge, signal)
+      const metadata = { orderId, attemptId }
+      const wanted = {
+        reference: paymentId,
+        amount: amount.amountMinor,
+        currency: amount.currency,
+        token,
+        returnUrl,
+        metadata,
+      }
+      // Keyed by the payment, not by the attempt: whatever is lost or late, a payment has one object at the provider.
+      const answer = await post('/v1/payments', wanted, paymentId, signal)
+      if (errorCode(answer) !== 'idempotency_key_reused') return toPayment(expectCharge(answer))
+      const [existing] = await find(paymentId, signal)
+      if (!existing) throw new CallFailed('The sandbox has used the key of a payment that it does not have.', true)
+      return confirm(existing.id, charge, signal)
+    },
+    retrieve: (id) => retrieve(id),
+    find: (paymentId) => find(paymentId),
+    cancel: async (id) => {
+      const answer = await post(`/v1/payments/${id}/cancel`, {}, `cancel ${id}`)
+      return answer.status === 200 ? toPayment(answer.body) : retrieve(id)
+    },
+    refund: async ({ refundId, providerPaymentId, amount }) => {
+      const wanted = { amount: amount.amountMinor, metadata: { refundId } }
+      const answer = await post(`/v1/payments/${providerPaymentId}/refunds`, wanted, refundId)
+      if (answer.status >= 400) throw new RefundRefused(errorCode(answer))
+      return textOf(recordOf(answer.body), 'id')
+    },
+    readWebhook: (headers, body, now) => {
+      if (!isGenuine(headers['sandbox-signature'], body, options.webhookSecret, now)) return undefined
+      return toEvent(body)
+    },
+    close: http.close,
+  }
+}
+
+/** `t=<seconds>,v1=<HMAC-SHA256 of "t.body">`, at most five minutes old and hardly from the future. */
+function isGenuine(header: string | string[] | undefined, body: Buffer, secret: string, now: Date): boolean {
+  const match = /^t=(\d{1,12}),v1=([0-9a-f]{64})$/.exec(typeof header === 'string' ? header : '')
+  if (!match) return false
+  const [, t = '', given = ''] = match
+  const ageSeconds = now.getTime() / 1000 - Number(t)
+  if (ageSeconds > FRESH_SECONDS || ageSeconds < -CLOCK_SKEW_SECONDS) return false
+  const expected = createHmac('sha256', secret).update(`${t}.`).update(body).digest()
+  return timingSafeEqual(expected, Buffer.from(given, 'hex'))
+}
+
+function toEvent(body: Buffer): WebhookEvent | undefined {
+  try {
+    const event = recordOf(JSON.parse(body.toString('utf8')))
+    const type = textOf(event, 'type')
+    const about = /^(payment|refund)\./.test(type) ? recordOf(recordOf(event.data).payment) : undefined
+    return {
+      eventId: textOf(event, 'id'),
+      type,
+      providerPaymentId: about ? textOf(about, 'id') : null,
+      claimsCapture: type === 'payment.succeeded',
+    }
+  } catch {
+    return undefined
+  }
+}
+
+type JsonObject = Readonly<Record<string, unknown>>
+
+const STATUS: Readonly<Record<string, ProviderPayment['status']>> = {
+  requires_payment_method: 'declined',
+  requires_action: 'requiresAction',
+  processing: 'processing',
+  succeeded: 'succeeded',
+  cancelled: 'cancelled',
+}
+
+/** Reads the sandbox's object; one that is not what its documentation says is as good as no answer. */
+function toPayment(body: unknown): ProviderPayment {
+  const payment = recordOf(body)
+  const metadata = recordOf(payment.metadata)
+  const status = STATUS[textOf(payment, 'status')]
+  const amount = status === 'succeeded' ? payment.amountCaptured : payment.amount
+  const currency = textOf(payment, 'currency')
+  if (!status || typeof amount !== 'number' || !Number.isSafeInteger(amount) || !isCurrency(currency))
+    throw new CallFailed('The sandbox answered with a payment that makes no sense.', true)
+  const error = payment.lastError ? textOf(recordOf(payment.lastError), 'code') : undefined
+  return {
+    provider: NAME,
+    id: textOf(payment, 'id'),
+    reference: textOf(payment, 'reference'),
+    attemptId: typeof metadata.attemptId === 'string' ? (metadata.attemptId as AttemptId) : null,
+    status,
+    amount: money(amount, currency),
+    redirectUrl: payment.nextAction ? textOf(recordOf(payment.nextAction), 'url') : null,
+    decline:
+      error === undefined
+        ? null
+        : (MESSAGES[error] ?? { code: 'declined', message: 'The payment was declined.', retryable: true }),
+  }
+}
+
+const listOf = (body: unknown): ProviderPayment[] => {
+  const { data } = recordOf(body)
+  if (!Array.isArray(data)) throw new CallFailed('The sandbox answered without a list.', true)
+  return data.map(toPayment)
+}
+
+function recordOf(value: unknown): JsonObject {
+  if (typeof value !== 'object' || value === null)
+    throw new CallFailed('The sandbox answered with something else.', true)
+  return value as JsonObject
+}
+
+function textOf(object: JsonObject, name: string): string {
+  const value = object[name]
+  if (typeof value !== 'string' || value === '') throw new CallFailed(`The sandbox answered without ${name}.`, true)
+  return value
+}
+
+const errorCode = ({ status, body }: CallAnswer): string =>
+  status < 400 ? '' : String((body as { error?: { code?: unknown } }).error?.code ?? status)
+
+function expectOk(answer: CallAnswer): unknown {
+  if (answer.status >= 300) throw new CallFailed(`The sandbox answered ${answer.status} ${errorCode(answer)}.`, true)
+  return answer.body
+}
+
+/** A 422 is the sandbox's "I will not even try": nothing happened, and the buyer may try something else. */
+function expectCharge(answer: CallAnswer): unknown {
+  if (answer.status === 422)
+    throw new ChargeRefused({
+      code: 'invalid-token',
+      message: 'The payment provider does not accept this token.',
+      retryable: true,
+    })
+  return expectOk(answer)
+}
