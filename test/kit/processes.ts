@@ -1,0 +1,175 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { readOrMakeKeys } from '#platform/security/keys.ts'
+
+const CLI = join(import.meta.dirname, '../../src/cli.ts')
+const SANDBOX = join(import.meta.dirname, '../../src/sandbox/main.ts')
+const READY_MS = 20_000
+
+type Environment = Record<string, string>
+export type DatabaseUrls = { readonly url: string; readonly ownerUrl: string }
+
+/** A service as its operator runs it: a process of its own on a port of its own. */
+export type Service = {
+  readonly url: string
+  /** What it printed so far. */
+  output(): string
+  /** Sends a signal and waits for the process to be gone; resolves with its exit code, null when a signal ended it. */
+  end(signal: NodeJS.Signals): Promise<number | null>
+  /** Starts it anew on the same port, with more environment if given; resolves when it is ready. */
+  start(env?: Environment): Promise<void>
+  readonly pid: () => number | undefined
+}
+
+export type Cluster = {
+  readonly services: readonly [Service, ...Service[]]
+  readonly sandboxUrl: string
+  readonly sandboxKey: string
+  readonly webhookSecret: string
+  /** Runs `stoa …` on the shop; resolves with exit code and output. */
+  readonly stoa: (...args: string[]) => Promise<{ code: number | null; output: string }>
+  /** Imports products with one variant each: handle → units on hand. */
+  readonly stock: (units: Record<string, number>) => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+/** Starts so many service processes on one database, and the sandbox provider as a process beside them. */
+export async function startCluster(
+  database: DatabaseUrls,
+  options: { services: number; env?: Environment },
+): Promise<Cluster> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'stoa-cluster-'))
+  const keys = readOrMakeKeys(dataDir)
+  const ports = await Promise.all(Array.from({ length: options.services + 1 }, freePort))
+  const [sandboxPort = 0, ...servicePorts] = ports
+  const sandboxUrl = `http://127.0.0.1:${sandboxPort}`
+  const sandbox = launch(
+    [
+      SANDBOX,
+      '--port',
+      String(sandboxPort),
+      '--webhook-url',
+      `http://127.0.0.1:${servicePorts[0]}/v1/payments/webhook/sandbox`,
+      '--secret',
+      keys.SANDBOX_WEBHOOK_SECRET,
+      '--api-key',
+      keys.SANDBOX_SECRET_KEY,
+      '--journal',
+      join(dataDir, 'sandbox.jsonl'),
+    ],
+    {},
+  )
+  const env: Environment = {
+    NODE_ENV: 'test',
+    LOG_LEVEL: 'error',
+    SAMPLE_CATALOGUE: 'false',
+    STOA_DATA_DIR: dataDir,
+    DATABASE_URL: database.url,
+    DATABASE_OWNER_URL: database.ownerUrl,
+    SANDBOX_URL: sandboxUrl,
+    DRAIN_MS: '2000',
+    ...options.env,
+  }
+  await answers(`${sandboxUrl}/`, sandbox)
+  const services = servicePorts.map((port) => service(port, env))
+  for (const one of services) await one.start()
+  const stoa = (...args: string[]) => runToEnd([CLI, ...args], env)
+  return {
+    services: services as unknown as Cluster['services'],
+    sandboxUrl,
+    sandboxKey: keys.SANDBOX_SECRET_KEY,
+    webhookSecret: keys.SANDBOX_WEBHOOK_SECRET,
+    stoa,
+    stock: async (units) => {
+      const file = join(dataDir, 'stock.csv')
+      await writeFile(file, csvOf(units))
+      const { code, output } = await stoa('import', file)
+      if (code !== 0) throw new Error(`The import failed: ${output}`)
+    },
+    stop: async () => {
+      await Promise.all(services.map((one) => one.end('SIGTERM')))
+      await endOf(sandbox.child, 'SIGTERM')
+      await rm(dataDir, { recursive: true, force: true })
+    },
+  }
+}
+
+const csvOf = (units: Record<string, number>): string =>
+  [
+    'Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option1 Name,Option1 Value,Variant SKU,Variant Grams,Variant Inventory Tracker,Variant Inventory Qty,Variant Inventory Policy,Variant Price,Variant Requires Shipping,Variant Taxable',
+    ...Object.entries(units).map(
+      ([handle, quantity]) =>
+        `${handle},${handle},,Stoa,Things,,true,Title,Default Title,${handle},500,shopify,${quantity},deny,10.00,true,true`,
+    ),
+  ].join('\n')
+
+function service(port: number, env: Environment): Service {
+  let running: Launched | undefined
+  const url = `http://127.0.0.1:${port}`
+  return {
+    url,
+    output: () => running?.output() ?? '',
+    pid: () => running?.child.pid,
+    end: async (signal) => (running ? endOf(running.child, signal) : null),
+    start: async (more = {}) => {
+      running = launch([CLI, 'serve'], { ...env, ...more, PORT: String(port) })
+      await answers(`${url}/health/ready`, running)
+    },
+  }
+}
+
+type Launched = { readonly child: ChildProcess; readonly output: () => string }
+
+function launch(args: string[], env: Environment): Launched {
+  const child = spawn(process.execPath, args, {
+    env: { PATH: process.env.PATH ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (chunk) => {
+      output = (output + chunk).slice(-100_000)
+    })
+  return { child, output: () => output }
+}
+
+async function runToEnd(args: string[], env: Environment) {
+  const { child, output } = launch(args, env)
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, output: output() }
+}
+
+async function endOf(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
+  const gone = once(child, 'exit')
+  child.kill(signal)
+  const [code] = (await gone) as [number | null]
+  return code
+}
+
+/** Waits for an answer without a 5xx; fails with what the process printed when it ends first or takes too long. */
+async function answers(url: string, { child, output }: Launched): Promise<void> {
+  const until = Date.now() + READY_MS
+  while (Date.now() < until) {
+    if (child.exitCode !== null) throw new Error(`It ended with ${child.exitCode}:\n${output()}`)
+    const response = await fetch(url, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined)
+    await response?.arrayBuffer()
+    if (response && response.status < 500) return
+    await pause(50)
+  }
+  child.kill('SIGKILL')
+  throw new Error(`No answer from ${url}:\n${output()}`)
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer()
+  await new Promise<void>((listening) => probe.listen(0, '127.0.0.1', listening))
+  const { port } = probe.address() as { port: number }
+  await new Promise((closed) => probe.close(closed))
+  return port
+}
