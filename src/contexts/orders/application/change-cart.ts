@@ -1,0 +1,149 @@
+import type { CartId, CartItemId, VariantId } from '#kernel/ids.ts'
+import type { Reader } from '#platform/db/work.ts'
+import type { GuestTokens } from '#platform/security/guest-tokens.ts'
+import type { Address } from '../domain/address.ts'
+import { type Cart, MAX_CART_ITEMS, MAX_UNITS, type PricedCart } from '../domain/cart.ts'
+import { refuse } from '../domain/problems.ts'
+import type { StoreSettings } from '../domain/store-settings.ts'
+import { type Doing, type GoodsNeeds, priced, refuseUnsellable, variantOf, type WantedGoods } from './goods.ts'
+import { cartProof, ownsCart } from './proofs.ts'
+
+export type CartProof = { readonly userId: Cart['userId']; readonly holdsToken: boolean }
+
+/** Left out stays, null clears. */
+export type CartDetails = {
+  readonly email?: string | null
+  readonly shippingAddress?: Address | null
+  readonly billingAddress?: Address | null
+  readonly shippingMethod?: string | null
+  readonly note?: string | null
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+type Item = Pick<WantedGoods, 'quantity'> & {
+  readonly itemId: CartItemId
+  readonly variantId: VariantId
+  readonly metadata: Readonly<Record<string, string>>
+  readonly limit: number
+}
+
+export type ChangeCartNeeds = GoodsNeeds & {
+  readonly guestTokens: GuestTokens
+  readonly findCart: (db: Reader, id: CartId) => Promise<Cart | undefined>
+  readonly putItem: (db: Reader, id: CartId, proof: CartProof, item: Item, now: Date) => Promise<Cart | undefined>
+  readonly setItem: (
+    db: Reader,
+    id: CartId,
+    proof: CartProof,
+    variantId: VariantId,
+    quantity: number,
+    now: Date,
+  ) => Promise<Cart | undefined>
+  readonly setDetails: (
+    db: Reader,
+    id: CartId,
+    proof: CartProof,
+    to: CartDetails,
+    now: Date,
+  ) => Promise<Cart | undefined>
+}
+
+/** The caller's cart, priced now. Refuses carts.not-found. */
+export const readCart =
+  (needs: ChangeCartNeeds) =>
+  async (doing: Doing, id: CartId): Promise<PricedCart> =>
+    priced(needs, doing, await ownCart(needs, doing, id))
+
+/**
+ * Adds units of a variant: a new line, or more of the one it has. Refuses carts.not-found, carts.already-ordered,
+ * carts.too-many-items and what goods.ts refuses; more than is available counts what the cart has of it already.
+ */
+export const addItem =
+  (needs: ChangeCartNeeds) =>
+  async (doing: Doing, id: CartId, wanted: WantedGoods): Promise<PricedCart> => {
+    const variantId = await variantOf(needs, doing, wanted, '')
+    const proof = cartProof(needs.guestTokens, doing.actor, id)
+    const itemId = needs.newItemId()
+    return again(async () => {
+      const cart = await openCart(needs, doing, id)
+      const limit = await limitOf(needs, doing, cart, variantId, wanted.quantity + unitsOf(cart, variantId))
+      const item = { itemId, variantId, quantity: wanted.quantity, metadata: wanted.metadata ?? {}, limit }
+      const changed = await needs.putItem(doing.db, id, proof, item, doing.now)
+      return changed && priced(needs, doing, changed)
+    })
+  }
+
+/** Sets how many units an item has; 0 takes it out. Refuses what addItem refuses, and carts.item-not-found. */
+export const setQuantity =
+  (needs: ChangeCartNeeds) =>
+  async (doing: Doing, id: CartId, itemId: CartItemId, quantity: number): Promise<PricedCart> => {
+    const proof = cartProof(needs.guestTokens, doing.actor, id)
+    return again(async () => {
+      const cart = await openCart(needs, doing, id)
+      const item = cart.items.find((one) => one.id === itemId)
+      if (!item) throw refuse('carts.item-not-found')
+      if (quantity > item.quantity) await limitOf(needs, doing, cart, item.variantId, quantity)
+      const changed = await needs.setItem(doing.db, id, proof, item.variantId, quantity, doing.now)
+      return changed && priced(needs, doing, changed)
+    })
+  }
+
+/** Changes who buys and where it goes. Refuses carts.not-found, carts.already-ordered and what checkDetails refuses. */
+export const changeDetails =
+  (needs: ChangeCartNeeds) =>
+  async (doing: Doing, id: CartId, details: CartDetails): Promise<PricedCart> => {
+    checkDetails(needs.settings, details)
+    const proof = cartProof(needs.guestTokens, doing.actor, id)
+    return again(async () => {
+      const changed = await needs.setDetails(doing.db, id, proof, details, doing.now)
+      if (!changed) await openCart(needs, doing, id)
+      return changed && priced(needs, doing, changed)
+    })
+  }
+
+/** Refuses a country that nothing is shipped to and a shipping method that the store does not have. */
+export function checkDetails(settings: StoreSettings, { shippingAddress, shippingMethod }: CartDetails): void {
+  const countryCode = shippingAddress?.countryCode
+  if (countryCode && !settings.shippingCountries.includes(countryCode))
+    throw refuse('carts.country-not-served', undefined, {
+      errors: [{ pointer: '/shippingAddress/countryCode', detail: `Nothing is shipped to ${countryCode}.` }],
+    })
+  if (shippingMethod && !settings.shippingMethods.some((method) => method.id === shippingMethod))
+    throw refuse('carts.unknown-shipping-method', undefined, {
+      errors: [{ pointer: '/shippingMethod', detail: 'No such method.' }],
+    })
+}
+
+/** The caller's cart, whatever its state. Refuses carts.not-found. */
+async function ownCart(needs: ChangeCartNeeds, { db, actor }: Doing, id: CartId): Promise<Cart> {
+  const cart = await needs.findCart(db, id)
+  if (!cart || !ownsCart(needs.guestTokens, actor, cart)) throw refuse('carts.not-found')
+  return cart
+}
+
+async function openCart(needs: ChangeCartNeeds, doing: Doing, id: CartId): Promise<Cart> {
+  const cart = await ownCart(needs, doing, id)
+  if (cart.status !== 'open') throw refuse('carts.already-ordered')
+  return cart
+}
+
+/** How many units of a variant a cart may hold; refuses when that is fewer than `units`. */
+async function limitOf(needs: ChangeCartNeeds, { tx }: Doing, cart: Cart, variantId: VariantId, units: number) {
+  const isNew = !cart.items.some((item) => item.variantId === variantId)
+  if (units > MAX_UNITS || (isNew && cart.items.length >= MAX_CART_ITEMS)) throw refuse('carts.too-many-items')
+  const goods = await needs.sellables([variantId], cart.currency, 'cached', tx)
+  refuseUnsellable(needs, goods, cart.currency, [{ variantId, quantity: units, pointer: '/quantity' }])
+  return goods.get(variantId)?.available ?? MAX_UNITS
+}
+
+const unitsOf = (cart: Cart, variantId: VariantId): number =>
+  cart.items.find((item) => item.variantId === variantId)?.quantity ?? 0
+
+/** A statement that changed nothing lost a race after its cart was read: read again, and be refused for the real reason. */
+async function again(change: () => Promise<PricedCart | undefined>): Promise<PricedCart> {
+  for (let run = 1; run <= 5; run += 1) {
+    const changed = await change()
+    if (changed) return changed
+  }
+  throw refuse('carts.already-ordered')
+}

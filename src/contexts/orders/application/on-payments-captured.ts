@@ -1,0 +1,62 @@
+import type { CommitStock, ReholdStock } from '#contexts/catalog/index.ts'
+import type { RefundInFull } from '#contexts/payments/index.ts'
+import type { Decision } from '#kernel/event.ts'
+import type { CartId, OrderId, PaymentId } from '#kernel/ids.ts'
+import type { Reaction, Work } from '#platform/db/work.ts'
+import { event, markPaid, type Order, turnDown } from '../domain/order.ts'
+import type { ChangeOrder } from './ship-order.ts'
+
+type Captured = { readonly paymentId: PaymentId; readonly orderId: OrderId }
+
+export type OnPaymentsCapturedNeeds = {
+  readonly markPendingPaid: (
+    work: Work,
+    ids: readonly OrderId[],
+  ) => Promise<Pick<Order, 'id' | 'number' | 'totalMinor' | 'currency'>[]>
+  readonly changeOrder: ChangeOrder
+  readonly refreezeCart: (work: Work, id: CartId, orderId: OrderId) => Promise<boolean>
+  readonly reopenCarts: (work: Work, ids: readonly OrderId[]) => Promise<void>
+  readonly commitStock: CommitStock
+  readonly reholdStock: ReholdStock
+  readonly refundInFull: RefundInFull
+}
+
+/** Orders whose payment was captured are paid and their stock committed: two statements for a batch. The late ones follow. */
+export const onPaymentsCaptured =
+  (needs: OnPaymentsCapturedNeeds): Reaction =>
+  async (work, events) => {
+    const captured = new Map(events.map(({ data }) => [(data as Captured).orderId, (data as Captured).paymentId]))
+    const paid = await needs.markPendingPaid(work, [...captured.keys()])
+    for (const { id } of paid) captured.delete(id)
+    for (const [orderId, paymentId] of [...captured].sort()) await settleLate(needs, work, orderId, paymentId)
+    if (paid.length === 0) return
+    await needs.commitStock(
+      work,
+      paid.map((order) => order.id),
+    )
+    work.emit(...paid.map((order) => event('orders.paid.v1', order)))
+  }
+
+/**
+ * Money for an order that was not pending: an expired one is paid when its cart is not ordered anew and its stock can be
+ * held again, else cancelled and refunded; for a cancelled one the money goes back; a paid one has it already.
+ */
+async function settleLate(needs: OnPaymentsCapturedNeeds, work: Work, orderId: OrderId, paymentId: PaymentId) {
+  let refund = false
+  const decide = async (order: Order): Promise<Decision<Order>> => {
+    if (order.status === 'cancelled') refund = true
+    if (order.status !== 'expired') return { state: order, events: [] }
+    if (await takeAgain(needs, work, order)) return markPaid(order)
+    refund = true
+    return turnDown(order)
+  }
+  await needs.changeOrder(work, orderId, decide, { kind: 'late-payment', facts: { paymentId } })
+  if (refund) await needs.refundInFull(work, paymentId, 'The payment came after the order had ended.')
+}
+
+async function takeAgain(needs: OnPaymentsCapturedNeeds, work: Work, order: Order): Promise<boolean> {
+  if (!(await needs.refreezeCart(work, order.cartId, order.id))) return false
+  if (await needs.reholdStock(work, order.id)) return true
+  await needs.reopenCarts(work, [order.id])
+  return false
+}

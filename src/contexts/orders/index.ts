@@ -1,0 +1,101 @@
+import type { CatalogContext } from '#contexts/catalog/index.ts'
+import type { PaymentsContext } from '#contexts/payments/index.ts'
+import type { OrderId } from '#kernel/ids.ts'
+import { type Problems, refuserOf } from '#kernel/refusal.ts'
+import { systemActor } from '#platform/db/system.ts'
+import type { Reader } from '#platform/db/work.ts'
+import { newId } from '#platform/ids.ts'
+import type { Context, Platform } from '#platform/platform.ts'
+import { failpoint } from '#platform/resilience/failpoints.ts'
+import type { Config } from '#src/config.ts'
+import { EXPIRE_AT_ONCE } from './application/expire-orders.ts'
+import { onPaymentsCaptured } from './application/on-payments-captured.ts'
+import { onPaymentsRefunded } from './application/on-payments-refunded.ts'
+import { ordersUseCases } from './application/use-cases.ts'
+import { ordersProblems } from './domain/problems.ts'
+import { makeCartStore } from './infrastructure/cart-store.ts'
+import { cartRoutes } from './infrastructure/carts-http.ts'
+import { orderMeasures } from './infrastructure/measures.ts'
+import { makeOrderRecords } from './infrastructure/order-records.ts'
+import { makeOrderStore } from './infrastructure/order-store.ts'
+import { makeOrderViews } from './infrastructure/order-views.ts'
+import { orderRoutes } from './infrastructure/orders-http.ts'
+import type { OrderView, Timeline } from './infrastructure/schemas.ts'
+import { makeShowOrder } from './infrastructure/show-order.ts'
+import { staffOrderRoutes } from './infrastructure/staff-http.ts'
+import { loadStoreSettings } from './infrastructure/store-file.ts'
+import { storeRoutes } from './infrastructure/store-http.ts'
+
+const SWEEP_EVERY_MS = 10_000
+
+export type OrdersContext = Context & {
+  /** All about one order by its number or id, for an operator; undefined when there is none. */
+  readonly inspectOrder: (
+    db: Reader,
+    numberOrId: string,
+  ) => Promise<{ order: OrderView; timeline: Timeline } | undefined>
+}
+
+type Neighbours = { readonly catalog: CatalogContext; readonly payments: PaymentsContext }
+
+/** Builds orders: carts, orders and what becomes of them. */
+export function orders(platform: Platform, config: Config, { catalog, payments }: Neighbours): OrdersContext {
+  const { db, clock, encryption, guestTokens, perform, pump } = platform
+  const settings = loadStoreSettings(config.storeFile, config.currencies)
+  const store = makeOrderStore(encryption)
+  const views = makeOrderViews(encryption)
+  const showOrder = makeShowOrder(guestTokens, payments.paymentViews)
+  const needs = {
+    ...makeCartStore(encryption),
+    ...store,
+    ...makeOrderRecords(encryption),
+    ...catalog,
+    ...payments,
+    ...{ settings, guestTokens, failpoint, holdMinutes: config.holdMinutes },
+    refuseByCatalog: refuserOf<Problems>(catalog.problems),
+    numberOf: (serial: number) => `${config.orderNumberPrefix}${config.orderNumberStart - 1 + serial}`,
+    showOrder: async (reader: Reader, id: OrderId) => {
+      const order = await store.findOrder(reader, id)
+      return order && (await showOrder.withPayment(reader, order)).view
+    },
+    newCartId: () => newId('cart'),
+    newItemId: () => newId('item'),
+    newOrderId: () => newId('ord'),
+    newShipmentId: () => newId('shp'),
+    newReturnId: () => newId('rtn'),
+    newNoteId: () => newId('note'),
+  }
+  const use = ordersUseCases(needs)
+  const paymentMethods = [...payments.providers.keys()].map((id) => ({ id, publishableKey: null }))
+
+  pump({
+    name: 'expire-orders',
+    everyMs: SWEEP_EVERY_MS,
+    run: async () => {
+      const command = { actor: systemActor, requestId: 'expire-orders' }
+      while ((await perform(command, use.expireOrders)) === EXPIRE_AT_ONCE);
+    },
+  })
+
+  return {
+    problems: ordersProblems,
+    routes: async (app) => {
+      await app.register(storeRoutes(settings, { holdMinutes: config.holdMinutes, paymentMethods }))
+      await app.register(cartRoutes(use, platform))
+      await app.register(orderRoutes(use, views, showOrder, platform))
+      await app.register(staffOrderRoutes(use, views, showOrder, platform))
+    },
+    on: {
+      'payments.captured.v1': { 'orders.mark-paid': onPaymentsCaptured(needs) },
+      'payments.refunded.v1': { 'orders.count-refund': onPaymentsRefunded(needs) },
+    },
+    tasks: {},
+    cron: [],
+    measures: orderMeasures(db, clock),
+    inspectOrder: async (reader, numberOrId) => {
+      const id = numberOrId.startsWith('ord_') ? (numberOrId as OrderId) : await views.orderByNumber(reader, numberOrId)
+      const order = id && (await needs.showOrder(reader, id))
+      return order && id && { order, timeline: await views.timelineOf(reader, id) }
+    },
+  }
+}

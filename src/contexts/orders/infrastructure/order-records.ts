@@ -1,0 +1,59 @@
+import { sql } from 'kysely'
+import type { Id, OrderId } from '#kernel/ids.ts'
+import type { Work } from '#platform/db/work.ts'
+import type { Encryption } from '#platform/security/encryption.ts'
+import type { LineUnits } from '../domain/order.ts'
+
+export type ShipmentId = Id<'shp'>
+export type ReturnId = Id<'rtn'>
+export type NoteId = Id<'note'>
+
+export type Shipment = {
+  readonly id: ShipmentId
+  readonly orderId: OrderId
+  readonly items: readonly LineUnits[]
+  readonly carrier: string | null
+  readonly trackingNumber: string | null
+}
+
+export type Return = {
+  readonly id: ReturnId
+  readonly orderId: OrderId
+  readonly items: readonly (LineUnits & { readonly restock: boolean; readonly refundMinor: number })[]
+  readonly reason: string
+}
+
+export type Note = { readonly id: NoteId; readonly orderId: OrderId; readonly text: string }
+
+/** SQL that adds what is kept beside an order and never changes: shipments, returns, notes. */
+export const makeOrderRecords = ({ seal }: Encryption) => ({
+  insertShipment: async (work: Work, shipment: Shipment): Promise<void> => {
+    const { id, orderId, items, carrier, trackingNumber } = shipment
+    await sql`
+      insert into orders.shipments (id, order_id, items, carrier, tracking_number, shipped_at)
+      values (${id}, ${orderId}, ${JSON.stringify(items)}::jsonb, ${carrier}, ${trackingNumber}, ${work.now})`.execute(
+      work.tx,
+    )
+  },
+
+  insertReturn: async (work: Work, { id, orderId, items, reason }: Return): Promise<void> => {
+    await sql`
+      insert into orders.returns (id, order_id, items, reason, returned_at)
+      values (${id}, ${orderId}, ${JSON.stringify(items)}::jsonb, ${reason}, ${work.now})`.execute(work.tx)
+  },
+
+  /** Inserts the note and tells the timeline that there is one. */
+  insertNote: async (work: Work, { id, orderId, text }: Note): Promise<void> => {
+    const sealed = seal(text, { table: 'orders.notes', column: 'text', row: id })
+    await sql`
+      with written as (
+        insert into orders.notes (id, order_id, author_id, text, written_at)
+        values (${id}, ${orderId}, ${work.actor.userId}, ${sealed}, ${work.now})
+      )
+      insert into orders.timeline (order_id, at, kind, actor_kind, actor_id, facts)
+      values (${orderId}, ${work.now}, 'note', ${work.actor.kind}, ${work.actor.userId},
+        jsonb_build_object('noteId', ${id}::text))`.execute(work.tx)
+  },
+})
+
+export type OrderRecords = ReturnType<typeof makeOrderRecords>

@@ -1,0 +1,297 @@
+import { type Static, type TSchema, Type } from 'typebox'
+import {
+  CurrencySchema,
+  closed,
+  EmailSchema,
+  idSchema,
+  MetadataSchema,
+  MoneySchema,
+  named,
+  nullable,
+  TimeSchema,
+  textSchema,
+} from '#platform/http/schemas.ts'
+import { MAX_CART_ITEMS, MAX_UNITS } from '../domain/cart.ts'
+
+/** A whole number of units; a fraction, 0 and too many are the right type but out of range. */
+const quantitySchema = (minimum: number) => Type.Number({ minimum, maximum: MAX_UNITS, multipleOf: 1 })
+
+export const AddressSchema = named(
+  'Address',
+  closed({
+    name: textSchema(200),
+    company: Type.Optional(textSchema(200)),
+    line1: textSchema(200),
+    line2: Type.Optional(textSchema(200)),
+    city: textSchema(100),
+    region: Type.Optional(textSchema(100)),
+    postalCode: textSchema(20),
+    countryCode: Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2' }),
+    phone: Type.Optional(textSchema(40)),
+  }),
+)
+
+/** A variant by its id or by its SKU: exactly one of the two. */
+const wantedItem = closed(
+  {
+    variantId: Type.Optional(idSchema('var')),
+    sku: Type.Optional(textSchema(200)),
+    quantity: quantitySchema(1),
+    metadata: Type.Optional(MetadataSchema),
+  },
+  { oneOf: [{ required: ['variantId'] }, { required: ['sku'] }] },
+)
+export const AddItemBody = named('AddCartItem', wantedItem)
+export const SetItemBody = named('SetCartItem', closed({ quantity: quantitySchema(0) }))
+export const MergeCartsBody = named('MergeCarts', closed({ fromCartId: idSchema('cart') }))
+
+const note = textSchema(1000)
+const methodId = textSchema(100)
+
+export const CreateCartBody = named(
+  'CreateCart',
+  closed({
+    currency: Type.Optional(CurrencySchema),
+    items: Type.Optional(Type.Array(wantedItem, { maxItems: MAX_CART_ITEMS })),
+    email: Type.Optional(EmailSchema),
+    shippingAddress: Type.Optional(AddressSchema),
+    billingAddress: Type.Optional(AddressSchema),
+    shippingMethod: Type.Optional(methodId),
+    note: Type.Optional(note),
+    metadata: Type.Optional(MetadataSchema),
+  }),
+)
+
+/** The same schema, or null to clear it. Not `anyOf`, which would answer a wrong value as a wrong shape. */
+const clearable = <Schema extends TSchema>(schema: Schema) => {
+  const { title: _, type, ...rest } = schema as Schema & { title?: string; type: string }
+  return Type.Optional(Type.Unsafe<Static<Schema> | null>({ ...rest, type: [type, 'null'] }))
+}
+
+export const ChangeCartBody = named(
+  'ChangeCart',
+  closed({
+    email: clearable(EmailSchema),
+    shippingAddress: clearable(AddressSchema),
+    billingAddress: clearable(AddressSchema),
+    shippingMethod: clearable(methodId),
+    note: clearable(note),
+    metadata: Type.Optional(MetadataSchema),
+  }),
+)
+
+const line = {
+  id: idSchema('item'),
+  variantId: idSchema('var'),
+  sku: nullable(Type.String()),
+  title: Type.String(),
+  variantTitle: nullable(Type.String()),
+  options: Type.Record(Type.String(), Type.String()),
+  image: nullable(Type.String()),
+  quantity: Type.Integer(),
+  total: MoneySchema,
+  tax: MoneySchema,
+  metadata: MetadataSchema,
+}
+const sums = {
+  subtotal: MoneySchema,
+  discount: MoneySchema,
+  shipping: MoneySchema,
+  tax: MoneySchema,
+  taxIncluded: Type.Boolean(),
+  total: MoneySchema,
+}
+const people = {
+  shippingAddress: nullable(AddressSchema),
+  billingAddress: nullable(AddressSchema),
+  note: nullable(Type.String()),
+  metadata: MetadataSchema,
+}
+
+export const CartSchema = named(
+  'Cart',
+  closed({
+    id: idSchema('cart'),
+    token: nullable(
+      Type.String({ description: "A guest's proof, sent as X-Cart-Token; null when the cart is a customer's." }),
+    ),
+    status: Type.Union([Type.Literal('open'), Type.Literal('ordered'), Type.Literal('merged')]),
+    orderId: nullable(idSchema('ord')),
+    currency: CurrencySchema,
+    items: Type.Array(
+      closed({
+        ...line,
+        productId: nullable(idSchema('prod')),
+        unitPrice: nullable(MoneySchema),
+        available: nullable(Type.Integer({ description: 'Null: without limit.' })),
+      }),
+    ),
+    ...sums,
+    email: nullable(Type.String()),
+    ...people,
+    shippingMethod: nullable(Type.String()),
+    shippingMethods: Type.Array(closed({ id: Type.String(), title: Type.String(), price: MoneySchema })),
+    problems: Type.Array(
+      closed({
+        code: Type.Union([
+          Type.Literal('empty'),
+          Type.Literal('missing-email'),
+          Type.Literal('missing-address'),
+          Type.Literal('missing-shipping-method'),
+          Type.Literal('out-of-stock'),
+          Type.Literal('no-price'),
+          Type.Literal('not-for-sale'),
+        ]),
+        pointer: Type.String(),
+        detail: Type.String(),
+      }),
+      { description: 'What still blocks ordering.' },
+    ),
+  }),
+)
+export type CartView = Static<typeof CartSchema>
+
+export const PlaceOrderBody = named(
+  'PlaceOrder',
+  closed({
+    cartId: idSchema('cart'),
+    expectedTotal: Type.Optional(MoneySchema),
+  }),
+)
+
+const oneOf = <const Values extends readonly string[]>(...values: Values) =>
+  Type.Unsafe<Values[number]>({ type: 'string', enum: values })
+
+export const OrderStatusSchema = oneOf('pending', 'paid', 'shipped', 'delivered', 'expired', 'cancelled', 'returned')
+export const FulfilmentSchema = oneOf('none', 'partial', 'shipped', 'delivered')
+const states = {
+  status: OrderStatusSchema,
+  paymentStatus: oneOf('unpaid', 'authorised', 'paid', 'partiallyRefunded', 'refunded', 'disputed', 'review'),
+  fulfilment: FulfilmentSchema,
+  return: oneOf('none', 'requested', 'partial', 'returned'),
+}
+
+export const OrderSchema = named(
+  'Order',
+  closed({
+    id: idSchema('ord'),
+    number: Type.String(),
+    cartId: idSchema('cart'),
+    token: nullable(
+      Type.String({ description: "A guest's proof, sent as X-Order-Token; null when the order is a customer's." }),
+    ),
+    ...states,
+    currency: CurrencySchema,
+    items: Type.Array(
+      closed({
+        ...line,
+        productId: idSchema('prod'),
+        unitPrice: MoneySchema,
+        discount: MoneySchema,
+        taxRate: Type.Integer({ description: 'Millionths: 21 % is 210000.' }),
+        cancelled: Type.Integer(),
+        shipped: Type.Integer(),
+        returned: Type.Integer(),
+        refunded: MoneySchema,
+      }),
+    ),
+    ...sums,
+    shippingTax: MoneySchema,
+    refunded: MoneySchema,
+    email: Type.String(),
+    ...people,
+    shippingMethod: nullable(closed({ id: Type.String(), title: Type.String() })),
+    holdUntil: nullable(TimeSchema),
+    placedAt: TimeSchema,
+    payment: nullable(closed({ id: idSchema('pay'), status: Type.String(), amount: MoneySchema })),
+  }),
+)
+export type OrderView = Static<typeof OrderSchema>
+
+export const OrderSummarySchema = named(
+  'OrderSummary',
+  closed({
+    id: idSchema('ord'),
+    number: Type.String(),
+    ...states,
+    total: MoneySchema,
+    refunded: MoneySchema,
+    units: Type.Integer(),
+    email: Type.String(),
+    placedAt: TimeSchema,
+  }),
+)
+export type OrderSummary = Static<typeof OrderSummarySchema>
+
+export const CancelBody = named(
+  'CancelOrder',
+  closed({
+    reason: Type.Optional(textSchema(500)),
+    restock: Type.Optional(Type.Literal(true, { description: 'What never left the shelf is always for sale again.' })),
+  }),
+)
+export const StatusBody = named('ChangeOrderStatus', closed({ status: OrderStatusSchema }))
+
+const units = { itemId: idSchema('item'), quantity: quantitySchema(1) }
+export const ShipmentBody = named(
+  'ShipOrder',
+  closed({
+    lines: Type.Optional(Type.Array(closed(units), { minItems: 1, maxItems: MAX_CART_ITEMS })),
+    carrier: Type.Optional(textSchema(100)),
+    trackingNumber: Type.Optional(textSchema(100)),
+  }),
+)
+export const ReturnBody = named(
+  'ReturnItems',
+  closed({
+    lines: Type.Array(closed({ ...units, restock: Type.Boolean() }), { minItems: 1, maxItems: MAX_CART_ITEMS }),
+    reason: textSchema(500),
+  }),
+)
+export const ReturnSchema = named(
+  'Return',
+  closed({
+    id: idSchema('rtn'),
+    items: Type.Array(
+      closed({ itemId: idSchema('item'), quantity: Type.Integer(), restock: Type.Boolean(), worth: MoneySchema }),
+    ),
+    reason: Type.String(),
+    order: OrderSchema,
+  }),
+)
+export const NoteBody = named('WriteNote', closed({ text: textSchema(2000) }))
+export const NoteSchema = named('Note', closed({ id: idSchema('note'), text: Type.String() }))
+
+export const TimelineSchema = named(
+  'Timeline',
+  closed({
+    data: Type.Array(
+      closed({
+        at: TimeSchema,
+        kind: Type.String(),
+        from: nullable(OrderStatusSchema),
+        to: nullable(OrderStatusSchema),
+        actor: Type.String({ description: 'guest, customer, staff or system' }),
+        actorId: nullable(Type.String()),
+        facts: Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true }),
+        note: nullable(Type.String()),
+      }),
+    ),
+  }),
+)
+export type Timeline = Static<typeof TimelineSchema>
+
+export const StoreSchema = named(
+  'Store',
+  closed({
+    name: Type.String(),
+    currencies: Type.Array(CurrencySchema),
+    country: Type.String(),
+    countries: Type.Array(closed({ code: Type.String(), taxRate: Type.Integer(), taxIncluded: Type.Boolean() })),
+    taxIncluded: Type.Boolean({ description: "Of the store's own country." }),
+    shippingCountries: Type.Array(Type.String()),
+    paymentMethods: Type.Array(closed({ id: Type.String(), publishableKey: nullable(Type.String()) })),
+    limits: closed({ itemsPerCart: Type.Integer(), unitsPerItem: Type.Integer(), holdMinutes: Type.Integer() }),
+  }),
+)
+export type StoreView = Static<typeof StoreSchema>
