@@ -4,6 +4,7 @@ import type { Context, Platform } from '#platform/platform.ts'
 import { failpoint } from '#platform/resilience/failpoints.ts'
 import type { Config } from '#src/config.ts'
 import type { ClosePayments } from './application/close-payments.ts'
+import type { Difference } from './application/compare-with-providers.ts'
 import type { OpenPayment } from './application/open-payment.ts'
 import type { PaymentProvider, PaymentProviders } from './application/payment-provider.ts'
 import type { RefundInFull } from './application/refund-payment.ts'
@@ -12,7 +13,7 @@ import { paymentsProblems } from './domain/problems.ts'
 import { paymentRoutes } from './infrastructure/http.ts'
 import * as inbox from './infrastructure/inbox-store.ts'
 import * as store from './infrastructure/payment-store.ts'
-import { type PaymentViews, paymentsMeasures, paymentViews } from './infrastructure/payment-views.ts'
+import { bookedPayments, type PaymentViews, paymentsMeasures, paymentViews } from './infrastructure/payment-views.ts'
 import * as refunds from './infrastructure/refund-store.ts'
 import { makeSandboxClient } from './infrastructure/sandbox-client.ts'
 
@@ -26,6 +27,8 @@ export type PaymentsContext = Context & {
   readonly closePayments: ClosePayments
   readonly refundInFull: RefundInFull
   readonly paymentViews: PaymentViews
+  /** Holds our books against the providers': what differs, by payment. */
+  readonly compareWithProviders: () => Promise<Difference[]>
   /** The providers that are switched on, by name, the default first: what a shop front offers, and what an audit asks. */
   readonly providers: PaymentProviders
 }
@@ -62,6 +65,7 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     claimDueRefunds: () => refunds.claimDueRefunds(db, clock()),
     claimInbox: () => inbox.claimInbox(db, clock()),
     postponeEvent: (event, error) => inbox.postponeEvent(db, clock(), event, error),
+    bookedPayments: () => bookedPayments(db),
     wakeInbox: () => inboxPump.wake(),
   })
   const inboxPump = pump({ name: 'payments-inbox', everyMs: 1_000, atLeastMs: 20, run: use.workInbox })
@@ -78,6 +82,7 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     closePayments: use.closePayments,
     refundInFull: use.refundInFull,
     paymentViews,
+    compareWithProviders: use.compareWithProviders,
     providers,
   }
 }

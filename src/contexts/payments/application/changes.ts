@@ -12,7 +12,7 @@ export type Changes = {
   readonly attempts?: readonly (Attempt & { readonly sealedAnswer?: Buffer })[]
   readonly captures?: readonly Capture[]
   readonly newRefunds?: readonly (Refund & { readonly leaseUntil: Date; readonly key?: RequestKey })[]
-  readonly endedRefunds?: readonly (Refund & { readonly sealedAnswer?: Buffer })[]
+  readonly refunds?: readonly (Refund & { readonly sealedAnswer?: Buffer; readonly lastError?: string })[]
 }
 
 /** Saves all of it in one statement. */

@@ -99,40 +99,45 @@ async function carryOut(
   keep?: (refund: Refund) => KeptBytes,
 ): Promise<Buffer | undefined> {
   await needs.failpoint('refund.before-call')
-  const sent = await send(needs, refund)
+  const sent = refund.status === 'pending' ? await send(needs, refund) : {}
   await needs.failpoint('refund.after-call')
   return needs.perform(command, async (work) => {
     const [payment] = await needs.lockPayments(work, [refund.paymentId])
     const current = await needs.refundOfId(work, refund.id)
     if (!payment || !current) throw new Error(`The refund ${refund.id} has gone.`)
-    const ended =
-      sent === undefined ? { payment, refund: current, events: [] } : endRefund(payment, current, sent, work.now)
-    // A pending answer is not kept: the same key asks again and gets the end of it.
+    const { id, error } = sent
+    const unchanged = { payment, refund: current, events: [] }
+    const ended = id === undefined ? unchanged : endRefund(payment, current, id, work.now)
     const kept = keep?.(ended.refund)
-    const final = ended.refund.status !== 'pending'
-    if (ended.refund !== current || (kept && final))
-      await needs.saveChanges(work, {
-        payments: ended.payment === payment ? [] : [ended.payment],
-        endedRefunds: [kept ? { ...ended.refund, sealedAnswer: kept.sealed } : ended.refund],
-      })
+    await needs.saveChanges(work, {
+      payments: ended.payment === payment ? [] : [ended.payment],
+      refunds: [
+        { ...ended.refund, ...(kept ? { sealedAnswer: kept.sealed } : {}), ...(error ? { lastError: error } : {}) },
+      ],
+    })
     work.emit(...ended.events)
     return kept?.bytes
   })
 }
 
-/** The provider's id of the refund; null when it will not make it; undefined when it did not say. */
-async function send({ providers, log }: RefundNeeds, refund: Refund): Promise<string | null | undefined> {
+type Sent = { readonly id?: string | null; readonly error?: string }
+
+/** The provider's id of the refund, or null when it will not make it; no id at all when it did not say. */
+async function send({ providers, log }: RefundNeeds, refund: Refund): Promise<Sent> {
   try {
     const provider = providers.get(refund.provider)
     if (!provider) throw new Error(`The provider ${refund.provider} is not switched on.`)
-    return await provider.refund({
-      refundId: refund.id,
-      providerPaymentId: refund.providerPaymentId,
-      amount: refund.amount,
-    })
+    return {
+      id: await provider.refund({
+        refundId: refund.id,
+        providerPaymentId: refund.providerPaymentId,
+        amount: refund.amount,
+      }),
+    }
   } catch (error) {
     log.warn({ err: error, refundId: refund.id }, 'a refund could not be sent')
-    return error instanceof RefundRefused ? null : undefined
+    const told = (error as Error).message.slice(0, 500)
+    return error instanceof RefundRefused ? { id: null, error: told } : { error: told }
   }
 }
 

@@ -1,5 +1,6 @@
 import { type AttemptPaymentNeeds, attemptPayment } from './attempt-payment.ts'
 import { type ClosePaymentsNeeds, closePayments } from './close-payments.ts'
+import { type CompareNeeds, compareWithProviders } from './compare-with-providers.ts'
 import { type HealPaymentsNeeds, healPayments } from './heal-payments.ts'
 import { type OpenPaymentNeeds, openPayment } from './open-payment.ts'
 import { type RefundNeeds, refundInFull, refundPayment, sendDueRefunds } from './refund-payment.ts'
@@ -15,7 +16,8 @@ export type PaymentsNeeds = OpenPaymentNeeds &
   TakeWebhookNeeds &
   Settled<WorkInboxNeeds> &
   Settled<HealPaymentsNeeds> &
-  RefundNeeds
+  RefundNeeds &
+  CompareNeeds
 
 /** Everything that payments can be asked to do. */
 export function paymentsUseCases(needs: PaymentsNeeds) {
@@ -30,6 +32,7 @@ export function paymentsUseCases(needs: PaymentsNeeds) {
     refundPayment: refundPayment(needs),
     refundInFull: refundInFull(needs),
     sendDueRefunds: sendDueRefunds(needs),
+    compareWithProviders: compareWithProviders(needs),
   }
 }
 export type PaymentsUseCases = ReturnType<typeof paymentsUseCases>

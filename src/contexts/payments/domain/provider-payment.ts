@@ -15,6 +15,8 @@ export type ProviderPayment = {
   readonly status: 'declined' | 'requiresAction' | 'processing' | 'succeeded' | 'cancelled'
   /** What is asked for; when it succeeded, what was taken. */
   readonly amount: Money
+  /** How much of it went back, in minor units. */
+  readonly refundedMinor: number
   readonly redirectUrl: string | null
   readonly decline: Decline | null
 }

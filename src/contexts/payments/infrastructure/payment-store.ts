@@ -154,15 +154,15 @@ export async function openAttempt(
 
 /** Saves what a command changed of payments that it has locked, in one statement. */
 export async function saveChanges(work: Work, changes: Changes): Promise<void> {
-  const { payments, attempts = [], captures = [], newRefunds = [], endedRefunds = [] } = changes
-  const sent = endedRefunds.filter(({ status }) => status === 'succeeded')
+  const { payments, attempts = [], captures = [], newRefunds = [], refunds = [] } = changes
+  const sent = refunds.filter(({ status }) => status === 'succeeded')
   const entries = [...captures.map(entryOfCapture), ...sent.map(entryOfRefund)]
   const parts: RawBuilder<unknown>[] = []
   if (payments.length > 0) parts.push(updatePayments(payments))
   if (attempts.length > 0) parts.push(updateAttempts(attempts))
   if (captures.length > 0) parts.push(insertCaptures(captures, work.now))
   if (newRefunds.length > 0) parts.push(insertRefunds(newRefunds))
-  if (endedRefunds.length > 0) parts.push(updateRefunds(endedRefunds))
+  if (refunds.length > 0) parts.push(updateRefunds(refunds))
   if (entries.length > 0) parts.push(insertEntries(entries, work.now))
   if (parts.length === 0) return
   const named = parts.map((part, index) => sql`${sql.raw(`c${index}`)} as (${part})`)
@@ -210,12 +210,13 @@ const insertRefunds = (refunds: NonNullable<Changes['newRefunds']>) => sql`
     reason text, "requestedBy" text, status text, "keyHash" text, "requestHash" text, "leaseUntil" timestamptz,
     "createdAt" timestamptz)`
 
-const updateRefunds = (refunds: NonNullable<Changes['endedRefunds']>) => sql`
+const updateRefunds = (refunds: NonNullable<Changes['refunds']>) => sql`
   update payments.refunds r set status = c.status, provider_refund_id = c."providerRefundId", ended_at = c."endedAt",
     lease_until = case when c.status = 'pending' then r.lease_until end,
+    last_error = c."lastError",
     sealed_answer = coalesce(r.sealed_answer, decode(c.sealed, 'base64'))
   from jsonb_to_recordset(${jsonWithSealed(refunds)}::jsonb) as c (id text, status text, "providerRefundId" text,
-    "endedAt" timestamptz, sealed text)
+    "endedAt" timestamptz, "lastError" text, sealed text)
   where r.id = c.id`
 
 const insertEntries = (entries: readonly object[], now: Date) => sql`

@@ -4,6 +4,7 @@ import type { Money } from '#kernel/money.ts'
 import type { Reader } from '#platform/db/work.ts'
 import type { Measure } from '#platform/telemetry/metrics.ts'
 import type { Proof } from '../application/attempt-payment.ts'
+import type { BookedPayment } from '../application/compare-with-providers.ts'
 import type { Attempt, AttemptStatus } from '../domain/attempt.ts'
 import type { PaymentStatus } from '../domain/payment.ts'
 import type { Decline } from '../domain/provider-payment.ts'
@@ -36,8 +37,8 @@ export type PaymentView = {
   refunds: RefundView[]
 }
 
-/** A payment as orders show it; `isBusy` while an attempt is live. */
-export type ShortPayment = { id: PaymentId; status: PaymentStatus; amount: Money; isBusy: boolean }
+/** A payment as orders show it; `attemptIsLive` while one has not ended. */
+export type ShortPayment = { id: PaymentId; status: PaymentStatus; amount: Money; attemptIsLive: boolean }
 export type PaymentViews = (reader: Reader, ids: readonly PaymentId[]) => Promise<Map<PaymentId, ShortPayment>>
 
 /** To the buyer, an attempt that is being made or whose answer was lost is being processed. */
@@ -141,11 +142,27 @@ export const paymentViews: PaymentViews = async (reader, ids) => {
       exists (select from payments.attempts a where a.payment_id = p.id and a.lease_until is not null) as is_busy
     from payments.payments p where p.id = any(${ids}::text[])`.execute(reader)
   return new Map(
-    rows.map(({ id, status, amount_minor: amountMinor, currency, is_busy: isBusy }) => [
+    rows.map(({ id, status, amount_minor: amountMinor, currency, is_busy: attemptIsLive }) => [
       id,
-      { id, status, amount: { amountMinor, currency }, isBusy },
+      { id, status, amount: { amountMinor, currency }, attemptIsLive },
     ]),
   )
+}
+
+/** Every provider payment that the books know of, with what they say about it. */
+export async function bookedPayments(reader: Reader): Promise<BookedPayment[]> {
+  const { rows } = await sql<BookedPayment>`
+    with known as (
+      select id, provider, provider_payment_id from payments.payments where provider_payment_id is not null
+      union select payment_id, provider, provider_payment_id from payments.captures
+    )
+    select k.id, k.provider, k.provider_payment_id as "providerPaymentId",
+      coalesce((select c.amount_minor from payments.captures c
+        where c.provider = k.provider and c.provider_payment_id = k.provider_payment_id), 0) as "capturedMinor",
+      coalesce((select sum(r.amount_minor) from payments.refunds r where r.status = 'succeeded'
+        and r.payment_id = k.id and r.provider_payment_id = k.provider_payment_id), 0)::bigint as "refundedMinor"
+    from known k order by k.id`.execute(reader)
+  return rows
 }
 
 /** Business numbers: what waits, and what waits for a person. */

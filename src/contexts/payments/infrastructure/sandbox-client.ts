@@ -136,7 +136,8 @@ function toPayment(body: unknown): ProviderPayment {
   const status = STATUS[textOf(payment, 'status')]
   const amount = status === 'succeeded' ? payment.amountCaptured : payment.amount
   const currency = textOf(payment, 'currency')
-  if (!status || typeof amount !== 'number' || !Number.isSafeInteger(amount) || !isCurrency(currency))
+  const refundedMinor = payment.amountRefunded
+  if (!status || !isMinor(amount) || !isMinor(refundedMinor) || !isCurrency(currency))
     throw new CallFailed('The sandbox answered with a payment that makes no sense.', true)
   const error = payment.lastError ? textOf(recordOf(payment.lastError), 'code') : undefined
   return {
@@ -146,6 +147,7 @@ function toPayment(body: unknown): ProviderPayment {
     attemptId: typeof metadata.attemptId === 'string' ? (metadata.attemptId as AttemptId) : null,
     status,
     amount: money(amount, currency),
+    refundedMinor,
     redirectUrl: payment.nextAction ? textOf(recordOf(payment.nextAction), 'url') : null,
     decline:
       error === undefined
@@ -153,6 +155,8 @@ function toPayment(body: unknown): ProviderPayment {
         : (MESSAGES[error] ?? { code: 'declined', message: 'The payment was declined.', retryable: true }),
   }
 }
+
+const isMinor = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 const listOf = (body: unknown): ProviderPayment[] => {
   const { data } = recordOf(body)
