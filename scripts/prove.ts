@@ -72,6 +72,7 @@ async function oneWebhook(cluster: Cluster): Promise<Claim> {
   await pay(services[0].url, order, 'tok_processing')
   await waitForOrder(services[0].url, order, ['paid'])
   const [genuine] = await sandboxEvents(cluster, order.payment.id)
+  if (!genuine) throw new Error('The sandbox has no event of this payment.')
   const body = JSON.stringify(genuine)
   const headers = {
     'sandbox-signature': signature(webhookSecret, body, new Date()),

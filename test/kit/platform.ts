@@ -24,7 +24,9 @@ export async function testPlatform() {
   const perform = makePerform(
     db,
     () => new Date(),
-    () => void (woken.times += 1),
+    () => {
+      woken.times += 1
+    },
   )
   return {
     ...server,

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { readOrMakeKeys } from '#platform/security/keys.ts'
+import { freePort } from './free-port.ts'
 
 const CLI = join(import.meta.dirname, '../../src/cli.ts')
 const SANDBOX = join(import.meta.dirname, '../../src/sandbox/main.ts')
@@ -164,12 +164,4 @@ async function answers(url: string, { child, output }: Launched): Promise<void> 
   }
   child.kill('SIGKILL')
   throw new Error(`No answer from ${url}:\n${output()}`)
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((listening) => probe.listen(0, '127.0.0.1', listening))
-  const { port } = probe.address() as { port: number }
-  await new Promise((closed) => probe.close(closed))
-  return port
 }

@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
+import type { VariantId } from '#kernel/ids.ts'
 import { checkAnswersWith } from '#platform/http/answer.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 import { type App, buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
+import { firstRun } from '../../src/first-run.ts'
 import { testDatabase } from './database.ts'
 
 export type TestShop = {
@@ -18,6 +20,13 @@ export type TestShop = {
   readonly clock: { now: Date; advance(minutes: number): void }
   /** Sends a request in process; a write gets an Idempotency-Key of its own unless `headers` carry one. */
   readonly send: (method: Method, url: string, body?: object, headers?: Record<string, string>) => Promise<Sent>
+  /** Logs the owner in, whose account is made on the first call: the headers that staff requests need. */
+  readonly asOwner: () => Promise<{ authorization: string }>
+  /** Puts a product with one variant on sale, by the staff's own routes; resolves with the variant's id. */
+  readonly aProduct: (
+    handle: string,
+    of?: { units?: number; priceMinor?: number; currency?: string; taxable?: boolean },
+  ) => Promise<VariantId>
   readonly close: () => Promise<void>
 }
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
@@ -54,26 +63,41 @@ export async function testShop(env: Record<string, string> = {}): Promise<TestSh
     log: makeLog({ level: config.logLevel, sync: true }),
   })
   await app.http.ready()
+  const send: TestShop['send'] = async (method, url, body, headers = {}) => {
+    const key = method === 'GET' ? {} : { 'idempotency-key': randomUUID() }
+    const response = await app.http.inject({
+      method,
+      url,
+      headers: { ...key, ...headers },
+      ...(body ? { payload: body } : {}),
+    })
+    const json = /json/.test(String(response.headers['content-type']))
+    return {
+      status: response.statusCode,
+      body: json ? response.json() : undefined,
+      headers: response.headers,
+      text: response.body,
+    }
+  }
+  let owner: { email: string; password: string } | undefined
+  const asOwner = async () => {
+    owner ??= await firstRun(app)
+    const { body } = await send('POST', '/v1/auth/login', owner)
+    return { authorization: `Bearer ${body.accessToken}` }
+  }
   return {
     app,
     databaseUrl: database.url,
     ownerUrl: database.ownerUrl,
     clock,
-    send: async (method, url, body, headers = {}) => {
-      const key = method === 'GET' ? {} : { 'idempotency-key': randomUUID() }
-      const response = await app.http.inject({
-        method,
-        url,
-        headers: { ...key, ...headers },
-        ...(body ? { payload: body } : {}),
-      })
-      const json = /json/.test(String(response.headers['content-type']))
-      return {
-        status: response.statusCode,
-        body: json ? response.json() : undefined,
-        headers: response.headers,
-        text: response.body,
-      }
+    send,
+    asOwner,
+    aProduct: async (handle, { units = 10, priceMinor = 1000, currency = 'USD', taxable = false } = {}) => {
+      const variant = { prices: [{ amountMinor: priceMinor, currency }], onHand: units, taxable }
+      const product = { title: handle, handle, status: 'active', variants: [variant] }
+      const { status, body, text } = await send('POST', '/v1/products', product, await asOwner())
+      if (status !== 201) throw new Error(text)
+      return body.variants[0].id
     },
     close: async () => {
       await app.close()
