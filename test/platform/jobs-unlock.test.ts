@@ -57,12 +57,12 @@ test.each(['SIGKILL', 'SIGTERM'] as const)(
   'a job whose worker got %s in its middle is run again soon',
   async (signal) => {
     const first = await startWorker('first')
-    await addSlowJob(9_000)
+    await addSlowJob(8_000)
     await untilRuns(['first started'], 5_000)
-    await startWorker('second')
     first.kill(signal)
+    await startWorker('second')
     await untilRuns(['first started', 'second started'], RERUN_MS)
-    await untilRuns(['first started', 'second started', 'second ended'], 12_000)
+    await untilRuns(['first started', 'second started', 'second ended'], 15_000)
     await vi.waitFor(async () => expect(await jobCounts(database.db)).toEqual({ waiting: 0, running: 0, failed: 0 }))
   },
   60_000,

@@ -5,24 +5,12 @@ import { makePump } from '#platform/jobs/pump.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 import { connectLibrary } from './connect.ts'
 import { MAX_ATTEMPTS } from './queue.ts'
+import type { Task } from './task.ts'
 import { type Sign, showSignOfLife } from './unlock.ts'
 
 /** What running jobs have before they are told to stop, and then to obey. */
 const FINISH_MS = 5_000
 const OBEY_MS = 2_000
-
-export type JobContext = {
-  readonly id: string
-  /** Fires when the process is about to end: let go, the job will be run again at once by another. */
-  readonly signal: AbortSignal
-  readonly log: Log
-}
-
-/**
- * Does one job. It may be run again after a success (its worker died before noting it), so it must be harmless twice.
- * What it throws is tried again, 8 times in about half an hour; then the job is kept as failed for an operator.
- */
-export type Task = (payload: unknown, job: JobContext) => Promise<void>
 
 /** Runs a task at the minutes that match, like `17 3 * * *`, in UTC; never twice at once. */
 export type Schedule = { readonly task: string; readonly match: string }
@@ -36,7 +24,10 @@ export type JobsOptions = {
   readonly concurrency?: number
 }
 
-/** Takes jobs from the queue and runs them until stopped; starts anew when the database was away. */
+/**
+ * Takes jobs from the queue and runs them until stopped; starts anew when the database was away. What a task throws is tried
+ * again, 8 times in about half an hour; then the job is kept as failed. Stopping lets jobs end, then breaks them off.
+ */
 export async function startJobs(options: JobsOptions): Promise<{ stop(): Promise<void> }> {
   let worker: Worker | undefined
   const start = async () => {

@@ -1,5 +1,6 @@
 import { sql, type Transaction } from 'kysely'
 import type { Reader } from '#platform/db/work.ts'
+import type { Measure } from '#platform/telemetry/metrics.ts'
 
 export const MAX_ATTEMPTS = 8
 
@@ -40,6 +41,16 @@ export async function jobCounts(reader: Reader): Promise<JobCounts> {
     from graphile_worker.jobs`.execute(reader)
   return rows[0]!
 }
+
+/** The same as a number per state, for `/metrics`. */
+export const jobMeasures = (db: Reader): Measure[] => [
+  {
+    name: 'stoa_jobs',
+    help: 'Background jobs by state: those that failed for good wait for an operator',
+    labels: ['state'],
+    read: async () => Object.entries(await jobCounts(db)).map(([state, value]) => ({ labels: { state }, value })),
+  },
+]
 
 export type FailedJob = {
   readonly id: string
