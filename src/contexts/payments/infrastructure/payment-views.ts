@@ -37,8 +37,8 @@ export type PaymentView = {
   refunds: RefundView[]
 }
 
-/** A payment as orders show it; `attemptIsLive` while one has not ended. */
-export type ShortPayment = { id: PaymentId; status: PaymentStatus; amount: Money; attemptIsLive: boolean }
+/** A payment as orders show it; `isBusy` while one has not ended. */
+export type ShortPayment = { id: PaymentId; status: PaymentStatus; amount: Money; isBusy: boolean }
 export type PaymentViews = (reader: Reader, ids: readonly PaymentId[]) => Promise<Map<PaymentId, ShortPayment>>
 
 /** To the buyer, an attempt that is being made or whose answer was lost is being processed. */
@@ -142,9 +142,9 @@ export const paymentViews: PaymentViews = async (reader, ids) => {
       exists (select from payments.attempts a where a.payment_id = p.id and a.lease_until is not null) as is_busy
     from payments.payments p where p.id = any(${ids}::text[])`.execute(reader)
   return new Map(
-    rows.map(({ id, status, amount_minor: amountMinor, currency, is_busy: attemptIsLive }) => [
+    rows.map(({ id, status, amount_minor: amountMinor, currency, is_busy: isBusy }) => [
       id,
-      { id, status, amount: { amountMinor, currency }, attemptIsLive },
+      { id, status, amount: { amountMinor, currency }, isBusy },
     ]),
   )
 }

@@ -1,0 +1,210 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { newId } from '#platform/ids.ts'
+import { CallFailed } from '#platform/resilience/http-client.ts'
+import {
+  type Charge,
+  ChargeRefused,
+  type PaymentProvider,
+  RefundRefused,
+} from '../../src/contexts/payments/application/payment-provider.ts'
+import { makeSandboxClient } from '../../src/contexts/payments/infrastructure/sandbox-client.ts'
+import { startSandbox } from '../../src/sandbox/server.ts'
+import { type Inbox, openInbox } from '../kit/inbox.ts'
+
+/** What a provider has to offer to be held to the contract: itself, tokens by outcome, its own books and its webhooks. */
+type Candidate = {
+  readonly provider: PaymentProvider
+  readonly tokens: Record<'ok' | 'declined' | 'requiresAction' | 'processing' | 'timeout' | 'error' | 'invalid', string>
+  /** What the provider itself says it took and gave back for one of our payments, and in how many objects. */
+  witness(reference: string): { objects: number; captured: number; refunded: number }
+  readonly inbox: Inbox
+  /** Lets the buyer approve or refuse on the provider's page. */
+  act(redirectUrl: string, verdict: 'approve' | 'refuse'): Promise<void>
+  close(): Promise<void>
+}
+
+const TIMEOUT_MS = 400
+
+async function sandbox(): Promise<Candidate> {
+  const inbox = await openInbox()
+  const [apiKey, secret] = ['sk_test', 'whsec_test']
+  const server = await startSandbox({
+    port: 0,
+    webhookUrl: inbox.url,
+    secret,
+    apiKey,
+    webhookDelayMs: 10,
+    duplicateRate: 0.5,
+    answerLateMs: 3 * TIMEOUT_MS,
+    processingMs: 100,
+  })
+  return {
+    provider: makeSandboxClient({ url: server.url, apiKey, webhookSecret: secret, timeoutMs: TIMEOUT_MS }),
+    tokens: {
+      ok: 'tok_ok',
+      declined: 'tok_declined',
+      requiresAction: 'tok_requires_action',
+      processing: 'tok_processing',
+      timeout: 'tok_timeout',
+      error: 'tok_error',
+      invalid: 'tok_nonsense',
+    },
+    witness: (reference) => {
+      const mine = server.ledger().payments.filter((payment) => payment.reference === reference)
+      const sum = (amounts: number[]) => amounts.reduce((total, amount) => total + amount, 0)
+      return {
+        objects: mine.length,
+        captured: sum(mine.map(({ amountCaptured }) => amountCaptured)),
+        refunded: sum(mine.map(({ amountRefunded }) => amountRefunded)),
+      }
+    },
+    inbox,
+    act: async (url, verdict) => void (await fetch(`${url}/${verdict}`, { method: 'POST', redirect: 'manual' })),
+    close: async () => {
+      await server.close()
+      await inbox.close()
+    },
+  }
+}
+
+describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name, start) => {
+  let candidate: Candidate
+  let provider: PaymentProvider
+  beforeAll(async () => {
+    candidate = await start()
+    provider = candidate.provider
+  })
+  afterAll(async () => {
+    await provider.close()
+    await candidate.close()
+  })
+
+  const aCharge = (token: string, more: Partial<Charge> = {}): Charge => ({
+    paymentId: newId('pay'),
+    orderId: newId('ord'),
+    attemptId: newId('att'),
+    providerPaymentId: null,
+    amount: { amountMinor: 1999, currency: 'USD' },
+    token,
+    ...more,
+  })
+
+  test('takes the money once, however often one attempt asks', async () => {
+    const charge = aCharge(candidate.tokens.ok)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => provider.charge(charge)))
+    expect(new Set(answers.map(({ id }) => id)).size).toBe(1)
+    expect(answers[0]).toMatchObject({
+      provider: name,
+      reference: charge.paymentId,
+      attemptId: charge.attemptId,
+      status: 'succeeded',
+      amount: charge.amount,
+      refundedMinor: 0,
+    })
+    expect(candidate.witness(charge.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 0 })
+  })
+
+  test('a declined payment is tried again on the same object, also when we have lost its id', async () => {
+    const first = aCharge(candidate.tokens.declined)
+    const declined = await provider.charge(first)
+    expect(declined).toMatchObject({ status: 'declined', attemptId: first.attemptId, decline: { retryable: true } })
+    const second = await provider.charge({ ...first, attemptId: newId('att') })
+    expect(second).toMatchObject({ status: 'declined', id: declined.id })
+    const known = { ...first, attemptId: newId('att'), token: candidate.tokens.ok, providerPaymentId: declined.id }
+    expect(await provider.charge(known)).toMatchObject({ status: 'succeeded', id: declined.id, decline: null })
+    expect(candidate.witness(first.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 0 })
+  })
+
+  test('another attempt on a payment that was made charges nothing and tells what is', async () => {
+    const charge = aCharge(candidate.tokens.ok)
+    const made = await provider.charge(charge)
+    const again = await provider.charge({ ...charge, attemptId: newId('att'), providerPaymentId: made.id })
+    expect(again).toEqual(made)
+    expect(candidate.witness(charge.paymentId).captured).toBe(1999)
+  })
+
+  test.each([
+    ['approve', 'succeeded'],
+    ['refuse', 'declined'],
+  ] as const)('a payment that needs its buyer: %s', async (verdict, status) => {
+    const waiting = await provider.charge(aCharge(candidate.tokens.requiresAction))
+    expect(waiting).toMatchObject({ status: 'requiresAction', redirectUrl: expect.stringMatching(/^http/) })
+    await candidate.act(waiting.redirectUrl ?? '', verdict)
+    expect(await provider.retrieve(waiting.id)).toMatchObject({ status, redirectUrl: null })
+  })
+
+  test('a payment that takes its time is told by webhook', async () => {
+    const processing = await provider.charge(aCharge(candidate.tokens.processing))
+    expect(processing.status).toBe('processing')
+    await candidate.inbox.until((event) => event.providerPaymentId === processing.id && event.claimsCapture, provider)
+    expect(await provider.retrieve(processing.id)).toMatchObject({ status: 'succeeded' })
+  })
+
+  test('an answer after the time-out is no answer, and asking finds what happened', async () => {
+    const charge = aCharge(candidate.tokens.timeout)
+    const start = performance.now()
+    await expect(provider.charge(charge)).rejects.toMatchObject({ answered: false })
+    expect(performance.now() - start).toBeLessThan(TIMEOUT_MS + 300)
+    expect(await provider.find(charge.paymentId)).toMatchObject([{ status: 'succeeded', attemptId: charge.attemptId }])
+  })
+
+  test('an error is told from silence, and nothing happened', async () => {
+    const charge = aCharge(candidate.tokens.error)
+    const failed = await provider.charge(charge).catch((error) => error)
+    expect(failed).toBeInstanceOf(CallFailed)
+    expect(failed.answered).toBe(true)
+    expect(await provider.find(charge.paymentId)).toEqual([])
+  })
+
+  test('a token that it does not know is refused before anything happens', async () => {
+    const charge = aCharge(candidate.tokens.invalid)
+    await expect(provider.charge(charge)).rejects.toBeInstanceOf(ChargeRefused)
+    expect(candidate.witness(charge.paymentId).objects).toBe(0)
+  })
+
+  test('cancels what is open and says when it is too late', async () => {
+    const open = await provider.charge(aCharge(candidate.tokens.declined))
+    expect(await provider.cancel(open.id)).toMatchObject({ status: 'cancelled' })
+    expect(await provider.cancel(open.id)).toMatchObject({ status: 'cancelled' })
+    const made = await provider.charge(aCharge(candidate.tokens.ok))
+    expect(await provider.cancel(made.id)).toMatchObject({ status: 'succeeded' })
+  })
+
+  test('refunds once per refund, and never more than was taken', async () => {
+    const charge = aCharge(candidate.tokens.ok)
+    const { id: providerPaymentId } = await provider.charge(charge)
+    const part = { refundId: newId('ref'), providerPaymentId, amount: { amountMinor: 1500, currency: 'USD' } }
+    const ids = await Promise.all(Array.from({ length: 5 }, () => provider.refund(part)))
+    expect(new Set(ids).size).toBe(1)
+    await expect(provider.refund({ ...part, refundId: newId('ref') })).rejects.toBeInstanceOf(RefundRefused)
+    expect(await provider.retrieve(providerPaymentId)).toMatchObject({ status: 'succeeded', refundedMinor: 1500 })
+    expect(candidate.witness(charge.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 1500 })
+  })
+
+  test('does not know a payment that is not there', async () => {
+    await expect(provider.retrieve('sbx_pay_missing')).rejects.toThrow()
+    expect(await provider.find(newId('pay'))).toEqual([])
+  })
+
+  test('its webhooks are genuine for five minutes, byte for byte', async () => {
+    const made = await provider.charge(aCharge(candidate.tokens.ok))
+    const { headers, body } = await candidate.inbox.until(
+      ({ providerPaymentId }) => providerPaymentId === made.id,
+      provider,
+    )
+    const minutesOn = (minutes: number) => new Date(Date.now() + minutes * 60_000)
+    expect(provider.readWebhook(headers, body, new Date())).toMatchObject({
+      providerPaymentId: made.id,
+      claimsCapture: true,
+    })
+    expect(provider.readWebhook(headers, body, minutesOn(4))).toBeDefined()
+    expect(provider.readWebhook(headers, body, minutesOn(6))).toBeUndefined()
+    expect(provider.readWebhook(headers, body, minutesOn(-6))).toBeUndefined()
+    expect(provider.readWebhook({}, body, new Date())).toBeUndefined()
+    const reserialised = Buffer.from(JSON.stringify(JSON.parse(body.toString()), null, 1))
+    expect(provider.readWebhook(headers, reserialised, new Date())).toBeUndefined()
+    const [header = '', value = ''] = Object.entries(headers).find(([key]) => key.endsWith('-signature')) ?? []
+    const forged = String(value).replace(/.$/, (last) => (last === '0' ? '1' : '0'))
+    expect(provider.readWebhook({ ...headers, [header]: forged }, body, new Date())).toBeUndefined()
+  })
+})
