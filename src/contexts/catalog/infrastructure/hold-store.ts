@@ -11,7 +11,7 @@ export type Units = { readonly variantId: VariantId; readonly quantity: number }
 
 /**
  * Holds every line that is on sale at the price seen and available, in one statement, and tells which those are. The rows
- * are locked in the order of their ids first; the update then sees each as it is after the wait.
+ * are locked in the order of their ids first; what counts is what they hold once they are locked.
  */
 export async function takeStock(work: Work, { reference, currency, lines }: Hold): Promise<VariantId[]> {
   const { rows } = await sql<{ variant_id: VariantId }>`
@@ -20,17 +20,17 @@ export async function takeStock(work: Work, { reference, currency, lines }: Hold
       from unnest(${lines.map((line) => line.variantId)}::text[], ${lines.map((line) => line.quantity)}::int[],
         ${lines.map((line) => line.unitPriceMinor)}::bigint[]) as given (variant_id, quantity, price_minor)),
     locked as (
-      select s.variant_id from catalog.stock s join wanted using (variant_id)
+      select s.variant_id, s.held, not s.tracked or s.back_order or s.on_hand - s.held - s.committed >= w.quantity as enough
+      from catalog.stock s join wanted w using (variant_id)
       where s.location = ${MAIN_LOCATION} order by s.variant_id for update of s),
     taken as (
-      update catalog.stock s set held = s.held + w.quantity
+      update catalog.stock s set held = l.held + w.quantity
       from locked l
       join wanted w using (variant_id)
       join catalog.variants v on v.id = w.variant_id and v.status = 'active'
       join catalog.products p on p.id = v.product_id and p.status = 'active'
       join catalog.prices c on c.variant_id = v.id and c.currency = ${currency} and c.amount_minor = w.price_minor
-      where s.variant_id = l.variant_id and s.location = ${MAIN_LOCATION}
-        and (not s.tracked or s.back_order or s.on_hand - s.held - s.committed >= w.quantity)
+      where s.variant_id = l.variant_id and s.location = ${MAIN_LOCATION} and l.enough
       returning s.variant_id, s.location, w.quantity),
     holds as (
       insert into catalog.holds (reference, variant_id, location, quantity, held, held_at)
@@ -45,10 +45,10 @@ export async function takeStock(work: Work, { reference, currency, lines }: Hold
 
 /** Makes what these orders hold committed: they are paid. Answers which had anything held; for the others it is done already. */
 export async function commitStock(work: Work, references: readonly OrderId[]): Promise<OrderId[]> {
-  const changes = sql`
-    select reference, variant_id, location, -held as held, held as committed, 0 as released, 0 as shipped, 0 as returned, 0 as on_hand
-    from catalog.holds where reference = any(${references}::text[]) and held > 0
-    order by reference, variant_id, location for update`
+  const changes = changesOf(
+    { held: sql`-h.held`, committed: sql`h.held` },
+    sql`where h.reference = any(${references}::text[]) and h.held > 0`,
+  )
   return settle(work, changes, 'committed')
 }
 
@@ -58,36 +58,32 @@ export async function releaseStock(
   references: readonly OrderId[],
   reason: 'expired' | 'cancelled',
 ): Promise<void> {
-  const changes = sql`
-    select reference, variant_id, location, -held as held, -committed as committed, held + committed as released,
-      0 as shipped, 0 as returned, 0 as on_hand
-    from catalog.holds where reference = any(${references}::text[]) and held + committed > 0
-    order by reference, variant_id, location for update`
+  const changes = changesOf(
+    { held: sql`-h.held`, committed: sql`-h.committed`, released: sql`h.held + h.committed` },
+    sql`where h.reference = any(${references}::text[]) and h.held + h.committed > 0`,
+  )
   await settle(work, changes, reason)
 }
 
 /** Takes again, as committed, what an order had to let go. False, and nothing changed, when there is no longer enough. */
 export async function reholdStock(work: Work, reference: OrderId): Promise<boolean> {
-  const changes = sql`
-    select reference, variant_id, location, 0 as held, released as committed, -released as released,
-      0 as shipped, 0 as returned, 0 as on_hand
-    from catalog.holds where reference = ${reference} and released > 0
-    order by reference, variant_id, location for update`
-  const enough = sql`not l.tracked or l.back_order or l.on_hand - l.held - l.committed >= t.committed`
+  const changes = changesOf(
+    { committed: sql`h.released`, released: sql`-h.released` },
+    sql`where h.reference = ${reference} and h.released > 0`,
+  )
+  const enough = sql`not l.tracked or l.back_order or l.on_hand - l.held - l.committed >= t.committed_change`
   const settled = await settle(work, changes, 'reheld', enough)
   return settled.length > 0
 }
 
 /** Ships committed units: they leave what is on hand, where it is counted. Refuses catalog.nothing-on-hand. */
 export async function shipStock(work: Work, reference: OrderId, lines: readonly Units[]): Promise<void> {
-  const changes = sql`
-    select h.reference, h.variant_id, h.location, 0 as held, -w.quantity as committed, 0 as released,
-      w.quantity as shipped, 0 as returned, -w.quantity as on_hand
-    from catalog.holds h join (${unitsOf(lines)}) w using (variant_id)
-    where h.reference = ${reference} and h.committed >= w.quantity
-    order by h.variant_id, h.location for update of h`
-  const enough = sql`not l.tracked or l.on_hand + t.on_hand >= 0`
-  const settled = await settle(work, changes, 'shipped', sql`(${enough}) and ${isComplete(lines)}`)
+  const changes = changesOf(
+    { committed: sql`-w.quantity`, shipped: sql`w.quantity`, onHand: sql`-w.quantity` },
+    sql`join (${unitsOf(lines)}) w using (variant_id) where h.reference = ${reference} and h.committed >= w.quantity`,
+  )
+  const enough = sql`(not l.tracked or l.on_hand + t.on_hand_change >= 0) and ${isComplete(lines)}`
+  const settled = await settle(work, changes, 'shipped', enough)
   if (settled.length === 0)
     throw refuse('catalog.nothing-on-hand', undefined, { errors: await whyNotShipped(work, lines) })
 }
@@ -103,17 +99,13 @@ export async function restockStock(
   from: 'committed' | 'returned',
 ): Promise<void> {
   const returned = from === 'returned'
-  const changes = returned
-    ? sql`select h.reference, h.variant_id, h.location, 0 as held, 0 as committed, 0 as released, 0 as shipped,
-        w.quantity as returned, w.quantity as on_hand
-      from catalog.holds h join (${unitsOf(lines)}) w using (variant_id)
-      where h.reference = ${reference} and h.shipped - h.returned >= w.quantity
-      order by h.variant_id, h.location for update of h`
-    : sql`select h.reference, h.variant_id, h.location, 0 as held, -w.quantity as committed, w.quantity as released,
-        0 as shipped, 0 as returned, 0 as on_hand
-      from catalog.holds h join (${unitsOf(lines)}) w using (variant_id)
-      where h.reference = ${reference} and h.committed >= w.quantity
-      order by h.variant_id, h.location for update of h`
+  const changes = changesOf(
+    returned
+      ? { returned: sql`w.quantity`, onHand: sql`w.quantity` }
+      : { committed: sql`-w.quantity`, released: sql`w.quantity` },
+    sql`join (${unitsOf(lines)}) w using (variant_id) where h.reference = ${reference}
+      and ${returned ? sql`h.shipped - h.returned` : sql`h.committed`} >= w.quantity`,
+  )
   const settled = await settle(work, changes, returned ? 'returned' : 'cancelled', isComplete(lines))
   if (settled.length === 0) throw new Error(`${reference} has not as many units ${from} as are to be restocked.`)
 }
@@ -121,47 +113,62 @@ export async function restockStock(
 /** The lines summed by variant. */
 const unitsOf = (lines: readonly Units[]) => sql`
   select variant_id, sum(quantity)::int as quantity
-  from unnest(${lines.map((line) => line.variantId)}::text[], ${lines.map((line) => line.quantity)}::int[]) as given (variant_id, quantity)
+  from unnest(${lines.map((line) => line.variantId)}::text[], ${lines.map((line) => line.quantity)}::int[])
+    as given (variant_id, quantity)
   group by variant_id`
 
 const isComplete = (lines: readonly Units[]) =>
-  sql`(select count(*) from changes) = ${new Set(lines.map((line) => line.variantId)).size}`
+  sql`(select count(*) from changes) = ${new Set(lines.map((line) => line.variantId)).size}::int`
+
+type Counter = 'held' | 'committed' | 'released' | 'shipped' | 'returned' | 'onHand'
+
+/** Locks holds `h` and says by how much each of their counters, and what is on hand, is to change. */
+const changesOf = (by: Partial<Record<Counter, RawBuilder<unknown>>>, which: RawBuilder<unknown>) => sql`
+  select h.reference, h.variant_id, h.location, h.held, h.committed, h.released, h.shipped, h.returned,
+    ${by.held ?? sql`0`} as held_change, ${by.committed ?? sql`0`} as committed_change,
+    ${by.released ?? sql`0`} as released_change, ${by.shipped ?? sql`0`} as shipped_change,
+    ${by.returned ?? sql`0`} as returned_change, ${by.onHand ?? sql`0`} as on_hand_change
+  from catalog.holds h ${which}
+  order by h.reference, h.variant_id, h.location for update of h`
 
 type Reason = 'committed' | 'expired' | 'cancelled' | 'reheld' | 'shipped' | 'returned'
 
 /**
- * Carries changes of holds over to the stock, with their movements, all of them or, unless every locked row is `fit`,
- * none. Answers the orders concerned.
+ * Carries changes of holds over to the stock, with their movements: all of them or, unless every locked row is `fit`,
+ * none. Answers the orders concerned. New values come from the locked rows and not from the updated ones: an update
+ * checks constraints on the row as it was before the wait.
  */
 async function settle(work: Work, changes: RawBuilder<unknown>, reason: Reason, fit = sql`true`): Promise<OrderId[]> {
   const { rows } = await sql<{ reference: OrderId }>`
     with changes as (${changes}),
     totals as (
-      select variant_id, location, sum(held)::int as held, sum(committed)::int as committed, sum(on_hand)::int as on_hand
+      select variant_id, location, sum(held_change)::int as held_change, sum(committed_change)::int as committed_change,
+        sum(on_hand_change)::int as on_hand_change
       from changes group by variant_id, location),
     locked as (
-      select s.variant_id, s.location, s.on_hand, s.held, s.committed, s.tracked, s.back_order
+      select s.variant_id, s.location, s.on_hand, s.held, s.committed, s.tracked, s.back_order, s.shortage
       from catalog.stock s join totals using (variant_id, location)
       order by s.variant_id, s.location for update of s),
-    verdict as (select bool_and(${fit}) as fit from locked l join totals t using (variant_id, location)),
+    wanted as (
+      select l.variant_id, l.location, l.shortage, l.held + t.held_change as held, l.committed + t.committed_change as committed,
+        l.on_hand + case when l.tracked then t.on_hand_change else 0 end as on_hand, bool_and(${fit}) over () as fit
+      from locked l join totals t using (variant_id, location)),
     counted as (
-      update catalog.stock s set held = s.held + t.held, committed = s.committed + t.committed,
-        on_hand = s.on_hand + case when s.tracked then t.on_hand else 0 end,
-        shortage = least(s.shortage, greatest(0, s.held + t.held + s.committed + t.committed
-          - s.on_hand - case when s.tracked then t.on_hand else 0 end))
-      from locked l join totals t using (variant_id, location)
-      where s.variant_id = l.variant_id and s.location = l.location and (select fit from verdict)),
+      update catalog.stock s set held = w.held, committed = w.committed, on_hand = w.on_hand,
+        shortage = least(w.shortage, greatest(0, w.held + w.committed - w.on_hand))
+      from wanted w where s.variant_id = w.variant_id and s.location = w.location and w.fit),
     settled as (
-      update catalog.holds h set held = h.held + c.held, committed = h.committed + c.committed,
-        released = h.released + c.released, shipped = h.shipped + c.shipped, returned = h.returned + c.returned
-      from changes c
-      where h.reference = c.reference and h.variant_id = c.variant_id and h.location = c.location and (select fit from verdict)
+      update catalog.holds h set held = c.held + c.held_change, committed = c.committed + c.committed_change,
+        released = c.released + c.released_change, shipped = c.shipped + c.shipped_change,
+        returned = c.returned + c.returned_change
+      from changes c join wanted w using (variant_id, location)
+      where h.reference = c.reference and h.variant_id = c.variant_id and h.location = c.location and w.fit
       returning h.reference),
     movements as (
       insert into catalog.movements (variant_id, location, held_change, committed_change, on_hand_change, reason, reference, actor_id, occurred_at)
-      select c.variant_id, c.location, c.held, c.committed, case when l.tracked then c.on_hand else 0 end,
+      select c.variant_id, c.location, c.held_change, c.committed_change, case when l.tracked then c.on_hand_change else 0 end,
         ${reason}, c.reference, ${work.actor.userId}::text, ${work.now}::timestamptz
-      from changes c join locked l using (variant_id, location) where (select fit from verdict))
+      from changes c join locked l using (variant_id, location) join wanted w using (variant_id, location) where w.fit)
     select distinct reference from settled`.execute(work.tx)
   return rows.map((row) => row.reference)
 }

@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox'
+import { type Static, type TSchema, Type } from 'typebox'
 import {
   CurrencySchema,
   closed,
@@ -12,7 +12,14 @@ import {
   textSchema,
 } from '#platform/http/schemas.ts'
 
-const StatusSchema = Type.Union([Type.Literal('draft'), Type.Literal('active'), Type.Literal('archived')])
+/** One of these texts: another text is a wrong value (422), not a wrong shape. */
+const oneOf = <const Value extends string>(...values: readonly Value[]) =>
+  Type.Unsafe<Value>({ type: 'string', enum: values })
+/** For bodies: a value of the right type that breaks a rule is 422 here, where a union would make it 400. */
+const orNull = <Schema extends TSchema & { type: string }>(schema: Schema) =>
+  Type.Unsafe<Static<Schema> | null>({ ...schema, type: [schema.type, 'null'] })
+
+const StatusSchema = oneOf('draft', 'active', 'archived')
 const texts = (maxLength: number) =>
   Type.Unsafe<Record<string, string>>({
     type: 'object',
@@ -27,7 +34,7 @@ const VariantView = named(
     id: idSchema('var'),
     sku: nullable(Type.String()),
     title: nullable(Type.String({ description: 'The option values; null when the product has no options.' })),
-    status: Type.Union([Type.Literal('active'), Type.Literal('archived')]),
+    status: oneOf('active', 'archived'),
     price: nullable(MoneySchema),
     compareAtPrice: nullable(MoneySchema),
     tracked: Type.Boolean(),
@@ -100,6 +107,9 @@ const handle = Type.String({ pattern: HANDLE, maxLength: 255 })
 
 export const CurrencyQuery = closed({ currency: Type.Optional(CurrencySchema) })
 
+const SortSchema = oneOf('relevance', 'price', '-price', 'title', '-title', 'createdAt', '-createdAt')
+export type Sort = Static<typeof SortSchema>
+
 export const ProductQuery = closed(
   {
     ...pageQuery,
@@ -112,29 +122,23 @@ export const ProductQuery = closed(
     currency: Type.Optional(CurrencySchema),
     available: Type.Optional(Type.Boolean({ description: 'true: something of it can be bought now.' })),
     status: Type.Optional(StatusSchema),
-    sort: Type.Optional(
-      Type.Unsafe<Sort>({
-        type: 'string',
-        enum: ['relevance', 'price', '-price', 'title', '-title', 'createdAt', '-createdAt'],
-      }),
-    ),
+    sort: Type.Optional(SortSchema),
   },
   { patternProperties: { '^option\\[[^\\]]{1,255}\\]$': { type: 'string', minLength: 1, maxLength: 255 } } },
 )
-export type Sort = 'relevance' | 'price' | '-price' | 'title' | '-title' | 'createdAt' | '-createdAt'
 
 const PriceBody = closed({
   currency: CurrencySchema,
   amountMinor: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
-  compareAtMinor: Type.Optional(nullable(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }))),
+  compareAtMinor: Type.Optional(orNull(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }))),
 })
 
 const variantFields = {
-  sku: nullable(textSchema(255)),
+  sku: orNull(textSchema(255)),
   options: texts(255),
   prices: Type.Array(PriceBody, { maxItems: 50 }),
-  barcode: nullable(textSchema(255)),
-  weightGrams: nullable(Type.Integer({ minimum: 0, maximum: 1_000_000_000 })),
+  barcode: orNull(textSchema(255)),
+  weightGrams: orNull(Type.Integer({ minimum: 0, maximum: 1_000_000_000 })),
   taxable: Type.Boolean(),
   requiresShipping: Type.Boolean(),
   tracked: Type.Boolean(),
@@ -155,7 +159,7 @@ export const VariantChangesBody = named(
     {
       ...Type.Partial(closed(variantFields)).properties,
       imageId: Type.Optional(nullable(idSchema('img'))),
-      status: Type.Optional(Type.Union([Type.Literal('active'), Type.Literal('archived')])),
+      status: Type.Optional(oneOf('active', 'archived')),
     },
     { minProperties: 1 },
   ),

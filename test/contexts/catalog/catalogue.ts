@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Ajv } from 'ajv'
+import addFormats from 'ajv-formats'
+import { type RawBuilder, sql } from 'kysely'
+import { type CatalogContext, catalog } from '#contexts/catalog/index.ts'
+import { ROLES } from '#contexts/users/domain/roles.ts'
+import { makePerform } from '#platform/db/perform.ts'
+import { openDatabase } from '#platform/db/pool.ts'
+import { systemActor } from '#platform/db/system.ts'
+import type { Actor, Work } from '#platform/db/work.ts'
+import { checkAnswersWith, makeAnswer } from '#platform/http/answer.ts'
+import { allRoutes } from '#platform/http/routes.ts'
+import { makeServer } from '#platform/http/server.ts'
+import { newId } from '#platform/ids.ts'
+import { makeEncryption } from '#platform/security/encryption.ts'
+import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
+import { makeLog } from '#platform/telemetry/log.ts'
+import { readConfig } from '#src/config.ts'
+import { testDatabase } from '../../kit/database.ts'
+
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+type Role = 'guest' | 'customer' | 'support' | 'catalogue'
+// biome-ignore lint/suspicious/noExplicitAny: a test looks at whatever came back
+export type Sent = { status: number; body: any; headers: Record<string, string | string[] | number | undefined> }
+export type TestCatalogue = Awaited<ReturnType<typeof testCatalogue>>
+
+const ajv = (addFormats as unknown as (ajv: Ajv) => Ajv)(new Ajv({ strict: false, allErrors: true }))
+
+/** The catalogue alone on a database of its own, behind the real server; `authorization: <role>` says who asks. */
+export async function testCatalogue() {
+  const database = await testDatabase()
+  const dataDir = mkdtempSync(join(tmpdir(), 'stoa-catalogue-'))
+  const config = readConfig({ NODE_ENV: 'test', STOA_DATA_DIR: dataDir, PORT: '0', DRAIN_MS: '0' })
+  const log = makeLog({ level: 'error', sync: true })
+  const pool = openDatabase({
+    url: database.url,
+    maxConnections: 20,
+    connectTimeoutMs: 5_000,
+    onIdleError: () => {},
+  })
+  const { db } = pool
+  const clock = () => new Date()
+  const encryption = makeEncryption(config.encryptionKeys)
+  const perform = makePerform(db, clock, () => {})
+  const guestTokens = makeGuestTokens(config.tokenSecrets)
+  const idle = { wake() {}, start() {}, stop: async () => {} }
+  const platform = {
+    db,
+    perform,
+    clock,
+    log,
+    encryption,
+    guestTokens,
+    pump: () => idle,
+    ...makeAnswer(db, perform, encryption),
+  }
+  const context: CatalogContext = catalog(platform, config)
+  const metrics = { observe() {} }
+  const http = await makeServer({
+    ...config,
+    log,
+    metrics,
+    authenticate: async (role) => actorOf((role ?? 'guest') as Role),
+  })
+  await http.register(context.routes, { prefix: '/v1' })
+  await http.ready()
+  checkAnswersWith((reply, { status, body }) => fits(reply.routeOptions.schema?.response, status, body))
+
+  const run = <T>(command: (work: Work) => Promise<T>): Promise<T> =>
+    perform({ actor: systemActor, requestId: 'test' }, command)
+  const rows = async <Row>(query: RawBuilder<Row>): Promise<Row[]> => (await query.execute(db)).rows
+  async function send(
+    method: Method,
+    url: string,
+    body?: object | string,
+    headers: Record<string, string> = {},
+  ): Promise<Sent> {
+    const key = method === 'GET' ? {} : { 'idempotency-key': randomUUID() }
+    const type = typeof body === 'string' ? { 'content-type': 'application/json' } : {}
+    const answer = await http.inject({
+      method,
+      url,
+      headers: { ...key, ...type, ...headers },
+      ...(body ? { payload: body } : {}),
+    })
+    const json = /json/.test(String(answer.headers['content-type'])) ? answer.json() : undefined
+    const route = allRoutes(http).find(({ url: pattern, method: m }) => m === method && pathFits(pattern, url))
+    if (answer.statusCode < 300 && json) fits(route?.schema?.response, answer.statusCode, json)
+    return { status: answer.statusCode, body: json, headers: answer.headers }
+  }
+  return {
+    ...{ context, http, db, run, rows, send, statements: pool.statements },
+    /** Sends as a member of staff who keeps the catalogue. */
+    staff: (method: Method, url: string, body?: object | string, headers: Record<string, string> = {}) =>
+      send(method, url, body, { authorization: 'catalogue', ...headers }),
+    close: async () => {
+      await http.close()
+      await pool.close()
+      await database.drop()
+      rmSync(dataDir, { recursive: true, force: true })
+    },
+  }
+}
+
+const STAFF_ID = newId('usr')
+const actorOf = (role: Role): Actor => ({
+  kind: role === 'guest' || role === 'customer' ? role : 'staff',
+  userId: role === 'guest' ? null : STAFF_ID,
+  permissions: new Set(ROLES[role]),
+})
+
+const pathFits = (pattern: string, url: string): boolean =>
+  new RegExp(`^${pattern.replace(/:\w+/g, '[^/]+')}$`).test(url.split('?', 1)[0] ?? '')
+
+/** Every answer, also one sent as bytes from a cache, must fit the schema that the API documents. */
+function fits(responses: unknown, status: number, body: unknown): void {
+  const schema = (responses as Record<string, object> | undefined)?.[String(status)]
+  if (!schema || status === 204) return
+  if (!ajv.validate(schema, JSON.parse(JSON.stringify(body))))
+    throw new Error(`The answer does not fit its schema: ${ajv.errorsText(ajv.errors)}`)
+}
+
+/** A mug for sale in one size, 10 on hand, 12.00 USD; `over` replaces what a test cares about. */
+export const aMug = (over: Record<string, unknown> = {}, variant: Record<string, unknown> = {}) => ({
+  title: 'Mug',
+  handle: `mug-${randomUUID().slice(0, 8)}`,
+  status: 'active',
+  variants: [{ prices: [{ currency: 'USD', amountMinor: 1200 }], onHand: 10, ...variant }],
+  ...over,
+})
+
+/** Creates a product through the API; what comes back is its view. */
+export async function create(catalogue: TestCatalogue, product: object): Promise<Sent['body'] & { etag: string }> {
+  const { status, body, headers } = await catalogue.staff('POST', '/v1/products', product)
+  if (status !== 201) throw new Error(JSON.stringify(body))
+  return { ...body, etag: headers.etag }
+}
+
+/** The stock of a variant as the table has it. */
+export async function stockOf(catalogue: TestCatalogue, variantId: string) {
+  const [row] = await catalogue.rows(sql<{ on_hand: number; held: number; committed: number; shortage: number }>`
+    select on_hand, held, committed, shortage from catalog.stock where variant_id = ${variantId}`)
+  return row!
+}
+
+/** O1: the counters are the sums of the movements, and of what orders hold. */
+export async function unbalanced(catalogue: TestCatalogue) {
+  return catalogue.rows(sql`
+    select s.variant_id, s.on_hand, s.held, s.committed, m.on_hand as moved, m.held as moved_held, m.committed as moved_committed,
+      h.held as live, h.committed as live_committed
+    from catalog.stock s
+    cross join lateral (select coalesce(sum(on_hand_change), 0) as on_hand, coalesce(sum(held_change), 0) as held,
+      coalesce(sum(committed_change), 0) as committed
+      from catalog.movements m where m.variant_id = s.variant_id and m.location = s.location) m
+    cross join lateral (select coalesce(sum(held), 0) as held, coalesce(sum(committed), 0) as committed
+      from catalog.holds h where h.variant_id = s.variant_id and h.location = s.location) h
+    where (s.on_hand, s.held, s.committed) is distinct from (m.on_hand, m.held, m.committed)
+      or (s.held, s.committed) is distinct from (h.held, h.committed)`)
+}
