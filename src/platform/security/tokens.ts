@@ -47,7 +47,7 @@ export function makeAccessTokens(from: { keys: readonly SigningKey[]; issuer: st
         const header = decodeProtectedHeader(token)
         const key = publicKeys.get(header.kid ?? '')
         // Keys named by the token itself (jku, x5u, jwk) are never looked at: such a token is not ours.
-        if (!key || header.typ !== TYPE || Object.keys(header).some((name) => !HEADERS.has(name))) return undefined
+        if (!key || Object.keys(header).some((name) => !HEADERS.has(name))) return undefined
         const { payload } = await jwtVerify(token, key, {
           algorithms: [ALGORITHM],
           typ: TYPE,
