@@ -73,13 +73,7 @@ async function startWorker({ url, tasks, cron, log, concurrency = 4 }: JobsOptio
     taskList: Object.fromEntries(
       Object.entries(tasks).map(([name, task]) => [name, adapt(name, task, interrupted, log)]),
     ),
-    parsedCronItems: parseCronItems(
-      cron.map(({ task, match }) => ({
-        task,
-        match,
-        options: { queueName: task, jobKey: task, maxAttempts: MAX_ATTEMPTS },
-      })),
-    ),
+    parsedCronItems: parseCronItems(cron.map(scheduled)),
   }).catch(async (error) => {
     await pgPool.end()
     throw error
@@ -115,6 +109,13 @@ const adapt =
       throw error
     }
   }
+
+/** A run waits in a queue of its own until the one before it has ended, and replaces one that still waits. */
+const scheduled = ({ task, match }: Schedule) => ({
+  task,
+  match,
+  options: { queueName: task, jobKey: task, maxAttempts: MAX_ATTEMPTS },
+})
 
 /** Lets others run at once what this worker did not end. An attempt that we broke off ourselves does not count. */
 async function giveBack(pool: ReturnType<typeof connectLibrary>['pgPool'], workerId: string, interrupted: string[]) {
