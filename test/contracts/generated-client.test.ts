@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import openapiTypescript, { astToString } from 'openapi-typescript'
+import openapiTypescript, { astToString, type OpenAPI3 } from 'openapi-typescript'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type TestDatabase, testDatabase } from '../kit/database.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
@@ -37,7 +37,7 @@ afterAll(async () => {
 
 test('a client generated from /openapi.json compiles, and buys', async () => {
   const [{ url }] = shop.services
-  const document = await (await fetch(`${url}/openapi.json`)).json()
+  const document = (await (await fetch(`${url}/openapi.json`)).json()) as OpenAPI3
   writeFileSync(join(folder, 'api.ts'), astToString(await openapiTypescript(document)))
   const compiled = await run(process.execPath, [join(MODULES, 'typescript/bin/tsc'), '-p', folder]).catch(
     (error) => error,

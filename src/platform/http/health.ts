@@ -28,7 +28,7 @@ export function addHealth(app: FastifyInstance, db: Reader, metrics: Metrics): v
         operationId: 'getMetrics',
         summary: 'Metrics in Prometheus text format',
         tags: ['operations'],
-        response: { 200: Type.String() },
+        response: { 200: { content: { 'text/plain': { schema: Type.String() } } } },
       },
       config: { permission: 'public' },
     },

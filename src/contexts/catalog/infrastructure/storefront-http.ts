@@ -3,13 +3,15 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Currency, isCurrency } from '#kernel/money.ts'
 import { cursorAfter, type Keyset, readCursor } from '#kernel/page.ts'
 import type { Reader } from '#platform/db/work.ts'
-import { closed, nullable } from '#platform/http/schemas.ts'
+import { closed, named, nullable } from '#platform/http/schemas.ts'
 import { refuse as refuseAs } from '#platform/problems.ts'
 import { refuse } from '../domain/problems.ts'
 import { type ProductSearch, searchProducts } from './product-search.ts'
 import { readCategories, readProductViews } from './product-views.ts'
 import { CurrencyQuery, ProductListSchema, ProductQuery, ProductSchema, type Sort } from './schemas.ts'
 import type { Served, Shelf } from './shelf.ts'
+
+const CategorySchema = named('Category', closed({ category: Type.String(), products: Type.Integer() }))
 
 /** Together with the 3 s of the shelf: what a shopper sees is at most 5 s old. */
 const CACHE_CONTROL = 'public, max-age=0, s-maxage=2'
@@ -83,7 +85,7 @@ export const storefrontRoutes =
           querystring: closed({}),
           response: {
             200: closed({
-              data: Type.Array(closed({ category: Type.String(), products: Type.Integer() })),
+              data: Type.Array(CategorySchema),
               nextCursor: nullable(Type.String()),
             }),
           },
