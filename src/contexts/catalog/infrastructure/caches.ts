@@ -5,6 +5,8 @@ export type Cache<Value extends {}> = {
   get(key: string, make: () => Promise<Value>): Value | Promise<Value>
   /** What is kept under this key; never waits for what is being made. */
   peek(key: string): Value | undefined
+  /** Keeps what was made elsewhere. */
+  keep(key: string, value: Value): void
   /** Forgets everything, also what is being made now: it goes to those who wait for it and is not kept. */
   forget(): void
 }
@@ -33,6 +35,7 @@ export function makeCache<Value extends {}>(options: {
       return flight
     },
     peek: (key) => kept.get(key),
+    keep: (key, value) => void kept.set(key, value),
     forget() {
       kept.clear()
       flying = new Map()

@@ -57,7 +57,11 @@ export function makeSellables(db: Reader): { readonly sellables: Sellables; read
     sellables: async (ids, currency, freshness = 'cached', tx) => {
       const kept = freshness === 'cached' && tx ? ids.map((id) => cache.peek(`${currency} ${id}`)) : []
       if (kept.length > 0 && kept.every((one) => one !== undefined)) return byId(kept)
-      if (freshness === 'now' || tx) return readSellables(tx ?? db, ids, currency)
+      if (freshness === 'now' || tx) {
+        const read = await readSellables(tx ?? db, ids, currency)
+        for (const id of ids) cache.keep(`${currency} ${id}`, { sellable: read.get(id) ?? null })
+        return read
+      }
       const found = await Promise.all(ids.map((id) => cache.get(`${currency} ${id}`, () => load(currency, id))))
       return byId(found)
     },
