@@ -42,6 +42,6 @@ export function cartView(priced: PricedCart, token: string | null): CartView {
       title,
       price: amount(priceMinor),
     })),
-    problems: [...priced.problems],
+    problems: [...new Set(priced.problems.map((problem) => problem.code))],
   }
 }

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Answer, created, ok } from '#platform/http/answer.ts'
+import { type Answer, created, idempotencyScopeOf, ok } from '#platform/http/answer.ts'
 import { closed, idSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import type { Doing } from '../application/goods.ts'
@@ -38,14 +38,14 @@ export const cartRoutes =
   async (app) => {
     const view = (priced: PricedCart) => cartView(priced, guestTokens.guestToken(priced.cart.id, CART_TOKEN_VERSION))
 
-    /** One statement in autocommit; with an Idempotency-Key a transaction, for the receipt. */
+    /** One statement in autocommit; with an Idempotency-Key that has an effect, a transaction for its receipt. */
     const change = (
       request: FastifyRequest,
       reply: FastifyReply,
       run: (doing: Doing) => Promise<PricedCart>,
       answerWith: (cart: CartView) => Answer<CartView> = ok,
     ) =>
-      request.headers['idempotency-key'] === undefined
+      request.headers['idempotency-key'] === undefined || idempotencyScopeOf(request) === undefined
         ? answerOne(request, reply, async (single) => answerWith(view(await run(single))))
         : answer(request, reply, async (work) => answerWith(view(await run({ ...work, db: work.tx }))))
     const asCreated = (cart: CartView) => created(cart, `/v1/carts/${cart.id}`)

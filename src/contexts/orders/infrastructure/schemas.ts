@@ -13,6 +13,9 @@ import {
 } from '#platform/http/schemas.ts'
 import { MAX_CART_ITEMS, MAX_UNITS } from '../domain/cart.ts'
 
+const oneOf = <const Values extends readonly string[]>(...values: Values) =>
+  Type.Unsafe<Values[number]>({ type: 'string', enum: values })
+
 /** A whole number of units; a fraction, 0 and too many are the right type but out of range. */
 const quantitySchema = (minimum: number) => Type.Number({ minimum, maximum: MAX_UNITS, multipleOf: 1 })
 
@@ -132,20 +135,16 @@ export const CartSchema = named(
     shippingMethod: nullable(Type.String()),
     shippingMethods: Type.Array(closed({ id: Type.String(), title: Type.String(), price: MoneySchema })),
     problems: Type.Array(
-      closed({
-        code: Type.Union([
-          Type.Literal('empty'),
-          Type.Literal('missing-email'),
-          Type.Literal('missing-address'),
-          Type.Literal('missing-shipping-method'),
-          Type.Literal('out-of-stock'),
-          Type.Literal('no-price'),
-          Type.Literal('not-for-sale'),
-        ]),
-        pointer: Type.String(),
-        detail: Type.String(),
-      }),
-      { description: 'What still blocks ordering.' },
+      oneOf(
+        'empty',
+        'missing-email',
+        'missing-address',
+        'missing-shipping-method',
+        'out-of-stock',
+        'no-price',
+        'not-for-sale',
+      ),
+      { description: 'What still blocks ordering; the items say which of them by available and unitPrice.' },
     ),
   }),
 )
@@ -158,9 +157,6 @@ export const PlaceOrderBody = named(
     expectedTotal: Type.Optional(MoneySchema),
   }),
 )
-
-const oneOf = <const Values extends readonly string[]>(...values: Values) =>
-  Type.Unsafe<Values[number]>({ type: 'string', enum: values })
 
 export const OrderStatusSchema = oneOf('pending', 'paid', 'shipped', 'delivered', 'expired', 'cancelled', 'returned')
 export const FulfilmentSchema = oneOf('none', 'partial', 'shipped', 'delivered')
