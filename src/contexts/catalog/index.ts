@@ -5,8 +5,10 @@ import { newId } from '#platform/ids.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import type { Config } from '#src/config.ts'
 import type { HoldStock } from './application/hold-stock.ts'
+import type { ImportProducts } from './application/import-products.ts'
 import { catalogUseCases } from './application/use-cases.ts'
 import { catalogProblems } from './domain/problems.ts'
+import { type ExportProducts, makeExport } from './infrastructure/export-csv.ts'
 import {
   commitStock,
   reholdStock,
@@ -16,6 +18,9 @@ import {
   takeStock,
   type Units,
 } from './infrastructure/hold-store.ts'
+import { importRoutes } from './infrastructure/import-http.ts'
+import { importReactions, importTasks } from './infrastructure/import-jobs.ts'
+import { makeImports } from './infrastructure/imports.ts'
 import { productRoutes } from './infrastructure/product-http.ts'
 import { lockProduct, saveProducts } from './infrastructure/product-store.ts'
 import { readFirstProduct } from './infrastructure/product-views.ts'
@@ -26,7 +31,10 @@ import { lockOneStock, openStock, saveStock } from './infrastructure/stock-store
 import { storefrontRoutes } from './infrastructure/storefront-http.ts'
 
 export type { HoldStock } from './application/hold-stock.ts'
+export type { ImportOutcome, ImportProducts } from './application/import-products.ts'
+export type { ImportOptions } from './domain/decide-product.ts'
 export type { HoldLine } from './domain/hold.ts'
+export { changedNothing, type ImportReport } from './domain/import-report.ts'
 export type { Sellable, Sellables } from './infrastructure/sellables.ts'
 export type VariantsBySku = (sku: string, tx?: Reader) => ReturnType<typeof readVariantsBySku>
 export type CommitStock = (work: Work, references: readonly OrderId[]) => Promise<OrderId[]>
@@ -53,6 +61,8 @@ export type CatalogContext = Context & {
   readonly reholdStock: ReholdStock
   readonly shipStock: ShipStock
   readonly restockStock: RestockStock
+  readonly importProducts: ImportProducts
+  readonly exportProducts: ExportProducts
   /** How many products are on sale, and the newest of them. */
   readonly firstProduct: () => Promise<{ count: number; handle: string; title: string } | undefined>
 }
@@ -67,6 +77,9 @@ export function catalog(platform: Platform, config: Config): CatalogContext {
     shelf.forget()
     forget()
   }
+  const runImport = makeImports(platform.perform)
+  const importProducts: ImportProducts = (command, request) => runImport(command, request).finally(changed)
+  const exportProducts = makeExport(db)
   const use = catalogUseCases({
     ...{ newProductId: () => newId('prod'), newVariantId: () => newId('var'), newImageId: () => newId('img') },
     ...{ lockProduct, saveProducts, openStock, lockOneStock, saveStock, takeStock, readSellables },
@@ -77,9 +90,10 @@ export function catalog(platform: Platform, config: Config): CatalogContext {
       await app.register(storefrontRoutes(db, shelf, currency))
       await app.register(productRoutes(platform, use, currency, changed))
       await app.register(stockRoutes(platform, use, changed))
+      await app.register(importRoutes({ platform, exportProducts, currency, limitBytes: config.importLimitBytes }))
     },
-    on: {},
-    tasks: {},
+    on: importReactions,
+    tasks: importTasks(db, importProducts),
     cron: [],
     measures: [],
     sellables,
@@ -90,6 +104,8 @@ export function catalog(platform: Platform, config: Config): CatalogContext {
     reholdStock,
     shipStock,
     restockStock,
+    importProducts,
+    exportProducts,
     firstProduct: () => readFirstProduct(db),
   }
 }

@@ -90,6 +90,7 @@ export const catalogProblems = {
     title: 'Units of this are already sold',
     advice: 'Fewer on hand than held and committed is a shortage: repeat with `allowShortage: true` if that is so.',
   },
+  'catalog.import-not-found': { kind: 'not-found', title: 'No such import', advice: 'Check the id of the import.' },
 } as const satisfies Problems
 
 export const refuse = refuserOf(catalogProblems)

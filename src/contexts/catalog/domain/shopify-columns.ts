@@ -16,6 +16,11 @@ const FIELDS = {
   option2Value: ['Option2 Value'],
   option3Name: ['Option3 Name'],
   option3Value: ['Option3 Value'],
+  // Shopify stops at three; the catalogue has up to five, and so has its export.
+  option4Name: ['Option4 Name'],
+  option4Value: ['Option4 Value'],
+  option5Name: ['Option5 Name'],
+  option5Value: ['Option5 Value'],
   sku: ['Variant SKU', 'SKU'],
   barcode: ['Variant Barcode', 'Barcode', 'Variant Barcodes', 'Barcodes'],
   grams: ['Variant Grams', 'Weight value (grams)'],
@@ -53,6 +58,10 @@ const VARIANT_ATTRIBUTES: readonly (readonly string[])[] = [
 ]
 
 export type Field = keyof typeof FIELDS
+
+/** The columns of an option's name and value, option by option. */
+export const OPTION_NAMES = ['option1Name', 'option2Name', 'option3Name', 'option4Name', 'option5Name'] as const
+export const OPTION_VALUES = ['option1Value', 'option2Value', 'option3Value', 'option4Value', 'option5Value'] as const
 
 /** Today's name of a field's column: what an export writes. */
 export const nameOf = (field: Field): string => {

@@ -1,12 +1,11 @@
 import type { Currency } from '#kernel/money.ts'
 import { type FilePrice, type FileVariant, type Note, optionKeyOf, present } from './file-product.ts'
 import { readAmount, readFlag, readGrams, readWhole, readWord } from './shopify-cells.ts'
-import { type Columns, type Field, nameOf } from './shopify-columns.ts'
+import { type Columns, type Field, nameOf, OPTION_NAMES, OPTION_VALUES } from './shopify-columns.ts'
 import { isWebAddress } from './shopify-images.ts'
 import { type RowReader, Skip } from './shopify-row.ts'
 
-const NAMES = ['option1Name', 'option2Name', 'option3Name'] as const satisfies readonly Field[]
-const VALUES = ['option1Value', 'option2Value', 'option3Value'] as const satisfies readonly Field[]
+const MARKS = [...OPTION_VALUES, 'sku', 'price'] as const satisfies readonly Field[]
 const POLICY = { deny: false, continue: true, false: false, true: true }
 const MAX_STOCK = 1_000_000_000
 const MAX_VARIANTS = 2_048
@@ -24,7 +23,7 @@ export type VariantReading = {
  * skipped alone. Throws Skip where the options cannot be told.
  */
 export function readVariants(columns: Columns, readers: readonly RowReader[], currency: Currency): VariantReading {
-  const rows = readers.filter((reader) => [...VALUES, 'sku' as const, 'price' as const].some(reader.has))
+  const rows = readers.filter((reader) => MARKS.some(reader.has))
   if (rows.length > MAX_VARIANTS)
     throw new Skip(
       'too-many',
@@ -64,14 +63,14 @@ export function readVariants(columns: Columns, readers: readonly RowReader[], cu
 }
 
 const holdsNothing = (reader: RowReader, index: number) =>
-  index > 0 && ![...VALUES, 'sku' as const, 'price' as const, 'imageUrl' as const].some(reader.has)
+  index > 0 && ![...MARKS, 'imageUrl' as const].some(reader.has)
 const emptyRow = (row: number): Note => ({ code: 'empty-row', row, detail: 'holds neither a variant nor an image' })
 
 /** Only the value “Default Title” means that there are no options; as a name, “Title” is an option like any other. */
 function readOptionNames([first]: readonly RowReader[], rows: readonly RowReader[]): string[] {
-  const used = VALUES.findLastIndex((field) => rows.some((row) => row.has(field))) + 1
+  const used = OPTION_VALUES.findLastIndex((field) => rows.some((row) => row.has(field))) + 1
   if (rows.length <= 1 && (used === 0 || (used === 1 && rows[0]?.text('option1Value') === 'Default Title'))) return []
-  const names = NAMES.slice(0, used).map((field, index) => first?.text(field) || `Option ${index + 1}`)
+  const names = OPTION_NAMES.slice(0, used).map((field, index) => first?.text(field) || `Option ${index + 1}`)
   if (new Set(names).size < names.length)
     throw new Skip('bad-cell', first?.row ?? 0, `has two options of one name: ${names.join(', ')}`, 'Option1 Name')
   return names
@@ -79,7 +78,7 @@ function readOptionNames([first]: readonly RowReader[], rows: readonly RowReader
 
 function readOptionValues(reader: RowReader, names: readonly string[]): string[] {
   return names.map((name, index) => {
-    const field = VALUES[index]!
+    const field = OPTION_VALUES[index]!
     const value = reader.text(field)
     if (!value)
       throw new Skip('bad-cell', reader.row, `has no value for the option ${name}`, `Option${index + 1} Value`)
