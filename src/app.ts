@@ -16,6 +16,7 @@ import { addPages } from '#platform/http/pages.ts'
 import { makeServer } from '#platform/http/server.ts'
 import { startJobs } from '#platform/jobs/jobs.ts'
 import { makePump, type Pump } from '#platform/jobs/pump.ts'
+import { jobMeasures } from '#platform/jobs/queue.ts'
 import { consumersOf } from '#platform/messaging/consume.ts'
 import { forgetOldEvents, messagingMeasures } from '#platform/messaging/dead-letters.ts'
 import { makeLocalTransport } from '#platform/messaging/local.ts'
@@ -94,7 +95,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   const events = makeRelay(perform, transport, log)
   const relay = pump({ name: 'relay', everyMs: 1_000, atLeastMs: 5, run: events.drain })
   pump({ name: 'retries', everyMs: 1_000, run: transport.retryDue })
-  metrics.add(...messagingMeasures(db), ...all.flatMap((context) => context.measures))
+  metrics.add(...messagingMeasures(db), ...jobMeasures(db), ...all.flatMap((context) => context.measures))
 
   const problems: Problems = Object.assign({}, platformProblems, ...all.map((context) => context.problems))
   const http = await makeServer({ ...config, log, metrics, authenticate: contexts.users.authenticate })

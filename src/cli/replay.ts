@@ -1,8 +1,10 @@
 import { Command } from 'commander'
 import { systemActor } from '#platform/db/system.ts'
+import { failedJobs } from '#platform/jobs/queue.ts'
 import { listDeadLetters, replayAll, replayDeadLetter } from '#platform/messaging/dead-letters.ts'
 import type { App } from '../app.ts'
 import { withShop } from './connect.ts'
+import { table } from './table.ts'
 
 const LISTED = 1_000
 const asOperator = { actor: systemActor, requestId: 'stoa replay' }
@@ -22,12 +24,17 @@ export const command = new Command('replay')
     }),
   )
 
+/** Parked events, and below them the jobs that failed for good: neither goes on without a person. */
 async function list({ database }: App, print: (value: object, lines: string) => void): Promise<void> {
   const parked = await listDeadLetters(database.db, LISTED, { eventId: 0, consumer: '' })
-  const lines = parked.map(
-    ({ id, type, subject, attempts, error }) => `${id}  ${type}  ${subject}  ×${attempts}  ${error}`,
-  )
-  print({ parked }, lines.length > 0 ? lines.join('\n') : 'nothing is parked')
+  const failed = await failedJobs(database.db)
+  const events = parked.map(({ id, type, subject, attempts, error }) => [id, type, subject, attempts, error])
+  const jobs = failed.map(({ id, task, attempts, lastError }) => [id, task, attempts, lastError])
+  const blocks = [
+    ...(events.length > 0 ? [table([['event', 'type', 'about', 'tries', 'error'], ...events])] : []),
+    ...(jobs.length > 0 ? [table([['failed job', 'task', 'tries', 'error'], ...jobs])] : []),
+  ]
+  print({ parked, failedJobs: failed }, blocks.join('\n\n') || 'nothing is parked')
 }
 
 const replayOne = (app: App, id: string): Promise<boolean> => {
