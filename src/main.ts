@@ -8,40 +8,36 @@ import { firstRun } from './first-run.ts'
 import { welcome } from './welcome.ts'
 
 type Duties = { readonly listen: boolean; readonly work: boolean }
+type Opened = { close(): Promise<unknown> }[]
 
 /**
  * The process: starts what the shop needs, in order, and runs until SIGINT or SIGTERM; then ends requests, background work
  * and database in that order and leaves with 0. A second signal leaves at once; the embedded database ends in any case.
  */
 export async function run(duties: Duties): Promise<void> {
-  const config = await withPort(readConfig())
-  const opened: { close(): Promise<unknown> }[] = []
+  const opened: Opened = []
   let leaving = false
   const leave = async () => {
     leaving = true
-    for (const one of opened.reverse()) await one.close()
+    for (const one of opened.splice(0).reverse()) await one.close()
   }
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (leaving) process.exit(130)
-    console.log(`\n${signal}: finishing what is under way`)
-    leave().then(
-      () => process.exit(0),
-      (error) => fail(error),
-    )
-  }
+  const starting = start(
+    duties,
+    opened,
+    () => leaving || fail('PostgreSQL ended by itself: see server.log in its folder'),
+  )
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      if (leaving) process.exit(130)
+      leaving = true
+      console.log(`\n${signal}: finishing what is under way`)
+      starting
+        .catch(() => {})
+        .then(leave)
+        .then(() => process.exit(0), fail)
+    })
   try {
-    const connection = await connect(config, say)
-    opened.push(connection)
-    connection.ended?.then(() => leaving || fail(new Error('PostgreSQL ended by itself: see server.log in its folder')))
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
-    await prepare(connection, say)
-    const sandboxUrl = await openSandbox(config, duties, opened)
-    const app = await buildApp({ ...config, sandboxUrl }, { databaseUrl: connection.appUrl })
-    opened.push(app)
-    const owner = await firstRun(app)
-    if (duties.work) await app.startWork()
-    if (duties.listen) await app.http.listen({ host: config.host, port: config.port })
-    console.log(await welcome(app, { ...duties, place: connection.place, owner, sandboxUrl }))
+    console.log(await starting)
   } catch (error) {
     if (leaving) return
     await leave()
@@ -49,10 +45,25 @@ export async function run(duties: Duties): Promise<void> {
   }
 }
 
+async function start(duties: Duties, opened: Opened, onDatabaseEnd: () => void): Promise<string> {
+  const config = await withPort(readConfig())
+  const connection = await connect(config, say)
+  opened.push(connection)
+  connection.ended?.then(onDatabaseEnd)
+  await prepare(connection, say)
+  const sandboxUrl = await openSandbox(config, duties, opened)
+  const app = await buildApp({ ...config, sandboxUrl }, { databaseUrl: connection.appUrl })
+  opened.push(app)
+  const owner = await firstRun(app, say)
+  if (duties.work) await app.startWork()
+  if (duties.listen) await app.http.listen({ host: config.host, port: config.port })
+  return welcome(app, { ...duties, place: connection.place, owner, sandboxUrl })
+}
+
 const say = (line: string) => console.log(pc.dim(line))
 
-function fail(error: unknown): never {
-  console.error(error)
+function fail(reason: unknown): never {
+  console.error('stoa:', reason)
   process.exit(1)
 }
 
@@ -66,7 +77,7 @@ async function withPort(config: Config): Promise<Config> {
   return { ...config, port, publicUrl: config.publicUrl.replace(/:0$/, `:${port}`) }
 }
 
-async function openSandbox(config: Config, { listen }: Duties, opened: { close(): Promise<unknown> }[]) {
+async function openSandbox(config: Config, { listen }: Duties, opened: Opened) {
   if (!config.paymentProviders.includes('sandbox') || !listen) return knownSandboxUrl(config)
   const sandbox = await startSandboxBeside(config)
   opened.push(sandbox)
