@@ -11,8 +11,6 @@ beforeAll(async () => {
 })
 afterAll(() => shop.close())
 
-const medianOf = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!
-
 describe('registering and logging in', () => {
   it('makes an account that can log in and see itself', async () => {
     const made = await people.register('ann@shop.example')
@@ -95,7 +93,10 @@ describe('registering and logging in', () => {
         known.push(await millisecondsOf('timed@shop.example'))
         unknown.push(await millisecondsOf(`untimed${i}@shop.example`))
       }
-      expect(Math.abs(medianOf(known) - medianOf(unknown))).toBeLessThan(5)
+      // The fastest of each, as a busy machine only ever adds; with a hash left out one is a fifth of the other.
+      const ratio = Math.min(...known) / Math.min(...unknown)
+      expect(ratio).toBeGreaterThan(0.5)
+      expect(ratio).toBeLessThan(2)
     }
   })
 

@@ -39,7 +39,10 @@ export const authRoutes =
           body: Registration,
           response: { 201: Registered },
         },
-        config: { permission: 'public', refuses: ['users.weak-password', 'users.too-busy', 'platform.invalid'] },
+        config: {
+          permission: 'public',
+          refuses: ['users.invalid-token', 'users.weak-password', 'users.too-busy', 'platform.invalid'],
+        },
       },
       async (request, reply) => {
         const { email, password, name = null } = request.body
@@ -60,7 +63,10 @@ export const authRoutes =
           body: Credentials,
           response: { 200: LoggedIn },
         },
-        config: { permission: 'public', refuses: ['users.wrong-credentials', 'users.too-busy', 'platform.invalid'] },
+        config: {
+          permission: 'public',
+          refuses: ['users.invalid-token', 'users.wrong-credentials', 'users.too-busy', 'platform.invalid'],
+        },
       },
       async (request, reply) => {
         const checked = await use.checkPassword(request.body)
@@ -78,7 +84,10 @@ export const authRoutes =
           body: named('RefreshSession', closed({ refreshToken: RefreshTokenSchema })),
           response: { 200: LoggedIn },
         },
-        config: { permission: 'public', refuses: ['users.invalid-refresh-token', 'platform.invalid'] },
+        config: {
+          permission: 'public',
+          refuses: ['users.invalid-token', 'users.invalid-refresh-token', 'platform.invalid'],
+        },
       },
       (request, reply) =>
         answerOne(request, reply, async (single) => ok(await use.refreshSession(single, request.body.refreshToken))),
