@@ -29,7 +29,7 @@ async function list({ database }: App, print: (value: object, lines: string) => 
   const parked = await listDeadLetters(database.db, LISTED, { eventId: 0, consumer: '' })
   const failed = await failedJobs(database.db)
   const events = parked.map(({ id, type, subject, attempts, error }) => [id, type, subject, attempts, error])
-  const jobs = failed.map(({ id, task, attempts, lastError }) => [id, task, attempts, lastError])
+  const jobs = failed.map(({ id, task, attempts, lastError }) => [id, task, attempts, lastError ?? ''])
   const blocks = [
     ...(events.length > 0 ? [table([['event', 'type', 'about', 'tries', 'error'], ...events])] : []),
     ...(jobs.length > 0 ? [table([['failed job', 'task', 'tries', 'error'], ...jobs])] : []),

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
 import type { VariantId } from '#kernel/ids.ts'
+import { systemActor } from '#platform/db/system.ts'
 import { checkAnswersWith } from '#platform/http/answer.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 import { type App, buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
-import { firstRun } from '../../src/first-run.ts'
 import { testDatabase } from './database.ts'
 
 export type TestShop = {
@@ -81,7 +81,9 @@ export async function testShop(env: Record<string, string> = {}): Promise<TestSh
   }
   let owner: { email: string; password: string } | undefined
   const asOwner = async () => {
-    owner ??= await firstRun(app)
+    owner ??= await app.perform({ actor: systemActor, requestId: 'test-owner' }, (work) =>
+      app.contexts.users.createOwner(work, { email: config.ownerEmail, name: 'Owner' }),
+    )
     const { body } = await send('POST', '/v1/auth/login', owner)
     return { authorization: `Bearer ${body.accessToken}` }
   }
