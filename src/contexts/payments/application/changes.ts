@@ -6,13 +6,14 @@ import type { Refund } from '../domain/refund.ts'
 /** A refund that carries its caller's Idempotency-Key, hashed with its scope, and the hash of what was asked. */
 export type RequestKey = { readonly keyHash: Buffer; readonly requestHash: Buffer }
 
-/** Everything that one command changes of locked payments. Captures and sent refunds are booked in the ledger with it. */
+/** Everything that one command changes of locked payments. Captures and `sent` refunds are booked in the ledger with it. */
 export type Changes = {
   readonly payments: readonly Payment[]
   readonly attempts?: readonly (Attempt & { readonly sealedAnswer?: Buffer })[]
   readonly captures?: readonly Capture[]
   readonly newRefunds?: readonly (Refund & { readonly leaseUntil: Date; readonly key?: RequestKey })[]
   readonly refunds?: readonly (Refund & { readonly sealedAnswer?: Buffer; readonly lastError?: string })[]
+  readonly sent?: readonly Refund[]
 }
 
 /** Saves all of it in one statement. */

@@ -114,6 +114,7 @@ async function carryOut(
       refunds: [
         { ...ended.refund, ...(kept ? { sealedAnswer: kept.sealed } : {}), ...(error ? { lastError: error } : {}) },
       ],
+      sent: ended.refund !== current && ended.refund.status === 'succeeded' ? [ended.refund] : [],
     })
     work.emit(...ended.events)
     return kept?.bytes

@@ -154,8 +154,7 @@ export async function openAttempt(
 
 /** Saves what a command changed of payments that it has locked, in one statement. */
 export async function saveChanges(work: Work, changes: Changes): Promise<void> {
-  const { payments, attempts = [], captures = [], newRefunds = [], refunds = [] } = changes
-  const sent = refunds.filter(({ status }) => status === 'succeeded')
+  const { payments, attempts = [], captures = [], newRefunds = [], refunds = [], sent = [] } = changes
   const entries = [...captures.map(entryOfCapture), ...sent.map(entryOfRefund)]
   const parts: RawBuilder<unknown>[] = []
   if (payments.length > 0) parts.push(updatePayments(payments))
