@@ -33,7 +33,8 @@ function curl(method, path, headers, body) {
 }
 
 function print({ title, curl, status, ms, answer }) {
-  const fields = Object.entries(typeof answer === 'object' ? answer : { body: answer })
+  const told = Object.entries(typeof answer === 'object' ? answer : { body: answer })
+  const fields = told.filter(([, value]) => value !== null && JSON.stringify(value) !== '{}')
   const pad = Math.max(...fields.map(([name]) => name.length))
   console.log(`\n${paint('1', `${steps.length}. ${title}`)}\n`)
   console.log(`   ${paint('36', curl.replaceAll('\n', '\n   '))}\n`)
@@ -47,16 +48,17 @@ function shorten(value, width) {
   return text.length > width ? `${text.slice(0, Math.max(width - 1, 20))}…` : text
 }
 
-/** The first variant that is on the shelf, or not counted. */
+/** A variant that is on the shelf, or not counted; rather one that is shipped, since that shows more. */
 function buyable(products) {
-  for (const product of products)
-    for (const variant of product.variants)
-      if (variant.price && (variant.available === null || variant.available > 0)) return { product, variant }
-  throw new Error('no product in this shop can be bought')
+  const all = products.flatMap((product) => product.variants.map((variant) => ({ product, variant })))
+  const some = all.filter(({ variant }) => variant.price && (variant.available === null || variant.available > 0))
+  const one = some.find(({ variant }) => variant.requiresShipping) ?? some[0]
+  if (!one) throw new Error('none of the products on the first page can be bought')
+  return one
 }
 
 async function buy() {
-  const { data } = await send('Browse', 'GET', '/v1/products?limit=5')
+  const { data } = await send('Browse', 'GET', '/v1/products?limit=20')
   const { product, variant } = buyable(data)
   const cart = await send(`Put "${product.title}" into a cart`, 'POST', '/v1/carts', {
     body: {

@@ -48,7 +48,11 @@ export async function initialise(binaries: Binaries, { dataDir, log, durable }: 
     await rename(made, dataDir)
   } catch (error) {
     await rm(made, { recursive: true, force: true })
-    if (!(await readdir(dataDir).catch(() => [] as string[])).includes('PG_VERSION')) throw error
+    if ((await readdir(dataDir).catch(() => [] as string[])).includes('PG_VERSION')) return
+    const { stderr = '', message } = error as Error & { stderr?: string }
+    const reason = stderr.trim().split('\n').at(-1) || message
+    const hint = binaries.runAs ? '; root starts it as a user of its own, who must reach that folder' : ''
+    throw new Error(`no database could be made in ${dataDir}: ${reason}${hint}`)
   }
 }
 
