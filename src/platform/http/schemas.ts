@@ -1,6 +1,5 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from 'typebox'
 import { idPattern } from '#kernel/ids.ts'
-import { isCurrency } from '#kernel/money.ts'
 
 /** An object that takes these properties and no others: the only kind of object that a route accepts. */
 export const closed = <Properties extends TProperties>(properties: Properties, options: object = {}) =>
@@ -17,8 +16,6 @@ export const idSchema = <Prefix extends string>(prefix: Prefix) =>
     pattern: idPattern(prefix),
     examples: [`${prefix}_01jd2zq8k5e6v9w3x7y2m4n6p8`],
   })
-
-export const CURRENCIES = Intl.supportedValuesOf('currency').filter(isCurrency)
 
 export const CurrencySchema = Type.Unsafe<string>({
   type: 'string',
