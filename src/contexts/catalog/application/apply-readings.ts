@@ -51,17 +51,13 @@ export const applyReadings =
       const before = existing.get(file.handle)
       const last = before && imported.get(before.id)
       const hash = needs.hashProduct(file)
-      const decided = decideProduct(before, file, last?.hash.equals(hash) ?? false, {
-        ...needs,
-        options,
-        now: work.now,
-      })
+      const same = last?.hash.equals(hash) ?? false
+      const decided = decideProduct(before, file, same, { ...needs, options, now: work.now })
       if (decided.outcome === 'skipped') return reportSkipped(file.handle, [decided.note])
       const { outcome, product, events } = decided
       if (outcome !== 'unchanged') toSave.push(product)
-      if (outcome !== 'unchanged' || last?.fileName !== fileName)
-        toRemember.push({ productId: product.id, fileName, hash })
-      if (outcome !== 'unchanged' || options.stock) variants.push(...decided.variants)
+      if (!same || last?.fileName !== fileName) toRemember.push({ productId: product.id, fileName, hash })
+      if (!same || options.stock) variants.push(...decided.variants)
       work.emit(...events)
       const otherFile = last && last.fileName !== fileName ? [{ handle: file.handle, fileName: last.fileName }] : []
       return { ...report(file, reading, decided, options), otherFile: many(otherFile) }

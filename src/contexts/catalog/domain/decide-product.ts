@@ -47,7 +47,19 @@ export function decideProduct(
     },
   })
   if ('code' in merged) return { outcome: 'skipped', note: merged }
-  return { ...merged, outcome: existing ? 'updated' : 'created', droppedHtml }
+  if (!existing) return { ...merged, outcome: 'created', droppedHtml }
+  const { version, updatedAt, publishedAt } = existing
+  if (sameContent({ ...merged.product, version, updatedAt, publishedAt }, existing))
+    return { ...merged, product: existing, events: [], outcome: 'unchanged', droppedHtml }
+  return { ...merged, outcome: 'updated', droppedHtml }
+}
+
+/** Whether two values say the same, in whatever order their properties are. */
+function sameContent(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || a instanceof Date) return false
+  const names = new Set([...Object.keys(a), ...Object.keys(b)])
+  return [...names].every((name) => sameContent(a[name as keyof typeof a], b[name as keyof typeof b]))
 }
 
 const keyOf = (product: Product, variant: Variant) => optionKey(product.options, variant.options)
