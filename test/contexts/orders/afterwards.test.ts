@@ -72,7 +72,10 @@ describe('expiry', () => {
 
 describe('a payment that lands late', () => {
   const capture = async (order: Placed) => {
-    await buying.rows(sql`update payments.payments set status = 'captured' where id = ${order.body.payment.id}`)
+    await buying.rows(sql`
+      update payments.payments set status = 'captured', captured_minor = amount_minor, close_at = null,
+        provider = 'sandbox', provider_payment_id = ${`late of ${order.id}`}
+      where id = ${order.body.payment.id}`)
     await buying.shop.app.perform(
       { actor: { kind: 'system', userId: null, permissions: new Set() } as never, requestId: 'test' },
       async (work) =>
@@ -84,6 +87,8 @@ describe('a payment that lands late', () => {
     )
     await buying.shop.app.settle()
   }
+  const refunds = (order: Placed) =>
+    buying.rows(sql`select amount_minor from payments.refunds where payment_id = ${order.body.payment.id}`)
   const expired = async () => {
     const order = await buying.anOrder({ onHand: 2 })
     buying.shop.clock.advance(16)
@@ -98,6 +103,7 @@ describe('a payment that lands late', () => {
     expect(await status(order)).toBe('paid')
     expect(await buying.stock(variantOf(order))).toEqual({ on_hand: 2, held: 0, committed: 2 })
     expect(await cartStatus(order)).toBe('ordered')
+    expect(await refunds(order)).toEqual([])
   })
 
   it('ends the order when the stock is gone, and leaves the cart open', async () => {
@@ -105,6 +111,7 @@ describe('a payment that lands late', () => {
     await buying.placed(await buying.aCart([{ variantId: variantOf(order), quantity: 1 }]))
     await capture(order)
     expect(await status(order)).toBe('cancelled')
+    expect(await refunds(order)).toEqual([{ amount_minor: 2900 }])
     expect(await buying.stock(variantOf(order))).toMatchObject({ held: 1, committed: 0 })
     expect(await cartStatus(order)).toBe('open')
   })
@@ -114,6 +121,7 @@ describe('a payment that lands late', () => {
     const anew = await buying.placed(order.cart)
     await capture(order)
     expect([await status(order), await status(anew)]).toEqual(['cancelled', 'pending'])
+    expect(await refunds(order)).toEqual([{ amount_minor: 2900 }])
   })
 
   it('changes nothing the second time', async () => {
