@@ -74,7 +74,11 @@ export function openLedger(journalFile: string | undefined) {
   const apply = (entry: Entry): void => {
     if ('payment' in entry) {
       const { id, reference } = entry.payment
-      if (!payments.has(id)) byReference.set(reference, [...(byReference.get(reference) ?? []), id])
+      if (!payments.has(id)) {
+        const same = byReference.get(reference)
+        if (same) same.push(id)
+        else byReference.set(reference, [id])
+      }
       payments.set(id, entry.payment)
     } else if ('refund' in entry) refunds.set(entry.refund.id, entry.refund)
     else if ('event' in entry) undelivered.set(entry.event.id, entry.event)

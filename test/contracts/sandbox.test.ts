@@ -47,9 +47,7 @@ test('killed with -9, it knows every payment it answered for, its keys, and the 
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
   const url = /http\S+/.exec(String(line))?.[0] ?? ''
   const made = await Promise.all(
-    Array.from({ length: 20 }, async (_, index) =>
-      (await post(url, '/v1/payments', payment, 'k', `key-${index}`)).json(),
-    ),
+    Array.from({ length: 20 }, async (_, index) => read(await post(url, '/v1/payments', payment, 'k', `key-${index}`))),
   )
   child.kill('SIGKILL')
   await once(child, 'exit')
