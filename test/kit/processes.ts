@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { readOrMakeKeys } from '#platform/security/keys.ts'
+import { send } from './buyer.ts'
 import { freePort } from './free-port.ts'
 
 const CLI = join(import.meta.dirname, '../../src/cli.ts')
@@ -24,6 +25,8 @@ export type Service = {
   /** Starts it anew on the same port, with more environment if given; resolves when it is ready. */
   start(env?: Environment): Promise<void>
   readonly pid: () => number | undefined
+  /** Whether the process has ended, by itself or not. */
+  readonly isGone: () => boolean
 }
 
 export type Cluster = {
@@ -33,6 +36,8 @@ export type Cluster = {
   readonly webhookSecret: string
   /** Runs `stoa …` on the shop; resolves with exit code and output. */
   readonly stoa: (...args: string[]) => Promise<{ code: number | null; output: string }>
+  /** The headers of the owner, whose password the first service printed at its first start. */
+  readonly asOwner: () => Promise<{ authorization: string }>
   /** Imports products with one variant each: handle → units on hand. */
   readonly stock: (units: Record<string, number>) => Promise<void>
   readonly stop: () => Promise<void>
@@ -78,6 +83,7 @@ export async function startCluster(
   await answers(`${sandboxUrl}/`, sandbox)
   const services = servicePorts.map((port) => service(port, env))
   for (const one of services) await one.start()
+  const [, email = '', password = ''] = /(\S+@\S+)\s+password (\S+)/.exec(services[0]?.output() ?? '') ?? []
   const stoa = (...args: string[]) => runToEnd([CLI, ...args], env)
   return {
     services: services as unknown as Cluster['services'],
@@ -85,6 +91,10 @@ export async function startCluster(
     sandboxKey: keys.SANDBOX_SECRET_KEY,
     webhookSecret: keys.SANDBOX_WEBHOOK_SECRET,
     stoa,
+    asOwner: async () => {
+      const { body } = await send(services[0]?.url ?? '', 'POST', '/v1/auth/login', { email, password })
+      return { authorization: `Bearer ${body.accessToken}` }
+    },
     stock: async (units) => {
       const file = join(dataDir, 'stock.csv')
       await writeFile(file, csvOf(units))
@@ -115,6 +125,7 @@ function service(port: number, env: Environment): Service {
     url,
     output: () => running?.output() ?? '',
     pid: () => running?.child.pid,
+    isGone: () => !running || running.child.exitCode !== null || running.child.signalCode !== null,
     end: async (signal) => (running ? endOf(running.child, signal) : null),
     start: async (more = {}) => {
       running = launch([CLI, 'serve'], { ...env, ...more, PORT: String(port) })

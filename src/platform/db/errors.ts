@@ -28,7 +28,9 @@ export function isConnectionLost(error: unknown): boolean {
   return (
     !isSqlState(code) &&
     error instanceof Error &&
-    /Connection terminated|connection.*(closed|ended|timeout)|not queryable/i.test(error.message)
+    /connection terminated|connection.*(closed|ended|timeout)|not queryable|timeout exceeded when trying to connect/i.test(
+      error.message,
+    )
   )
 }
 

@@ -52,10 +52,11 @@ export function makePerform(db: Kysely<{}>, clock: Clock, onEvents: () => void):
           }
           const answer = await run(work)
           await finish(work, events, audit, receipt?.row(answer, work.now))
-          await failpoint('transaction.before-commit')
+          if (receipt) await failpoint('command.before-commit')
           committing = true
           return answer
         })
+        if (receipt) await failpoint('command.committed')
         if (events.length > 0) onEvents()
         return result
       } catch (error) {

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { type Problem, Refusal, type RefusalKind } from '#kernel/refusal.ts'
 import { isLockTimeout, isUnavailable } from '#platform/db/errors.ts'
-import { platformProblems, refuse } from '#platform/problems.ts'
+import { refuse } from '#platform/problems.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 
 /** The status of each kind of refusal; the few codes that have their own stand below. */
@@ -76,7 +76,7 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, refusa
   const status = statusOf(refusal.code, refusal)
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
   if (status === 401)
-    reply.header('www-authenticate', request.headers.authorization ? 'Bearer error="invalid_token"' : 'Bearer')
+    reply.header('www-authenticate', request.headers.authorization !== undefined ? 'Bearer error="invalid_token"' : 'Bearer')
   return reply
     .code(status)
     .header('cache-control', 'no-store')
@@ -103,5 +103,3 @@ export const makeErrorHandler = (log: Log) => (error: unknown, request: FastifyR
   log.error({ err: error, requestId: request.id, route: request.routeOptions.url }, 'request failed')
   return sendProblem(request, reply, refuse('platform.internal'))
 }
-
-export { platformProblems }
