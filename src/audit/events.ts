@@ -42,7 +42,7 @@ export const eventOracles = (consumers: Consumers): readonly Oracle[] => [
     claim: 'Every consumer saw every event that it asked for, or has it parked or on retry',
     violations: ({ before }) => sql<Violation>`
       with wanted as (
-        select * from unnest(${consumers.map((one) => one.name)}::text[], ${consumers.map((one) => one.type)}::text[]) as w (consumer, type)
+        select w.consumer, w.type from unnest(${consumers.map((one) => one.name)}::text[], ${consumers.map((one) => one.type)}::text[]) as w (consumer, type)
       )
       select e.subject, format('%s has not seen %s %s', w.consumer, e.type, e.id) as detail
       from wanted w join platform.events e using (type)

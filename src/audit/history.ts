@@ -31,7 +31,7 @@ export const historyOracles: readonly Oracle[] = [
           row_number() over (partition by order_id order by id desc) = 1 as last
         from orders.timeline where to_status is not null
       ), legal as (
-        select * from unnest(${STEPS.map(([from]) => from)}::text[], ${STEPS.map(([, to]) => to)}::text[]) as l (came_from, went_to)
+        select l.came_from, l.went_to from unnest(${STEPS.map(([from]) => from)}::text[], ${STEPS.map(([, to]) => to)}::text[]) as l (came_from, went_to)
       )
       select s.order_id as subject, format('%s → %s after %s', s.came_from, s.went_to, s.was) as detail
       from steps s left join legal l using (came_from, went_to) where s.was <> s.came_from or l.went_to is null
