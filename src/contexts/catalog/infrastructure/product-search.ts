@@ -31,19 +31,21 @@ type Row = {
 }
 type FacetCount = { readonly value: string; readonly count: number }
 
+type SortKey = { readonly key: (rank: RawBuilder<unknown>) => RawBuilder<unknown>; readonly type: string }
+const title: SortKey = { key: () => sql`lower(p.title) collate "C"`, type: 'text' }
+const createdAt: SortKey = { key: () => sql`(extract(epoch from p.created_at) * 1000)::bigint`, type: 'bigint' }
+
 /** What each sort compares; every value fits a JSON cursor exactly. A product without a price comes last. */
-const SORT_KEYS: Record<
-  Sort,
-  { readonly key: RawBuilder<unknown>; readonly type: string; readonly descending: boolean }
-> = {
-  relevance: { key: sql`rank`, type: 'real', descending: true },
-  price: { key: sql`coalesce(lowest.amount_minor, 9007199254740991)`, type: 'bigint', descending: false },
-  '-price': { key: sql`coalesce(lowest.amount_minor, -1)`, type: 'bigint', descending: true },
-  title: { key: sql`lower(p.title) collate "C"`, type: 'text', descending: false },
-  '-title': { key: sql`lower(p.title) collate "C"`, type: 'text', descending: true },
-  createdAt: { key: sql`(extract(epoch from p.created_at) * 1000)::bigint`, type: 'bigint', descending: false },
-  '-createdAt': { key: sql`(extract(epoch from p.created_at) * 1000)::bigint`, type: 'bigint', descending: true },
+const SORT_KEYS: Record<Sort, SortKey> = {
+  relevance: { key: (rank) => rank, type: 'real' },
+  price: { key: () => sql`coalesce(lowest.amount_minor, 9007199254740991)`, type: 'bigint' },
+  '-price': { key: () => sql`coalesce(lowest.amount_minor, -1)`, type: 'bigint' },
+  title,
+  '-title': title,
+  createdAt,
+  '-createdAt': createdAt,
 }
+const isDescending = (sort: Sort): boolean => sort === 'relevance' || sort.startsWith('-')
 
 /**
  * Finds one more than `limit` products after the keyset, and on the first page the facets of all that match, in one
@@ -53,19 +55,14 @@ export async function searchProducts(
   reader: Reader,
   search: ProductSearch,
 ): Promise<{ found: readonly Found[]; facets: Facets | null }> {
-  const { key, type, descending } = SORT_KEYS[search.sort]
+  const { type } = SORT_KEYS[search.sort]
+  const descending = isDescending(search.sort)
   const order = sql.raw(descending ? 'desc' : 'asc')
   const after = search.after
     ? sql`where (key, id) ${sql.raw(descending ? '<' : '>')} (${search.after[0]}::${sql.raw(type)}, ${search.after[1]}::text)`
     : sql``
   const { rows } = await sql<Row>`
-    with ${search.words === undefined ? sql`` : hits(search.words)}
-    matched as materialized (
-      select p.id, p.category, p.vendor, p.tags, p.option_pairs, lowest.amount_minor, ${key} as key
-      from catalog.products p
-      ${search.words === undefined ? sql`` : sql`join hits using (id)`}
-      left join catalog.lowest_prices lowest on lowest.product_id = p.id and lowest.currency = ${search.currency}
-      where p.status = ${search.status} and ${filters(search)}),
+    with ${matched(search)},
     page as (select id, key from matched ${after} order by key ${order}, id ${order} limit ${search.limit + 1})
     select coalesce((select json_agg(json_build_object('id', id, 'key', key) order by key ${order}, id ${order}) from page), '[]') as found,
       ${search.after ? sql`null` : facets(search.currency)} as facets`.execute(reader)
@@ -73,17 +70,30 @@ export async function searchProducts(
   return { found: row.found, facets: row.facets && { ...row.facets, option: row.facets.option.map(named) } }
 }
 
-const hits = (words: string) => sql`
-  exact as materialized (
-    select p.id, ts_rank(p.search, query) as rank
-    from websearch_to_tsquery('english', ${words}) as query join catalog.products p on p.search @@ query),
-  hits as (
-    select id, rank from exact
-    union all
-    select id, likeness from catalog.lookalikes(lower(${words})) where not exists (select from exact)),`
+/** All products that match: by their words exactly, or else, when there is none, those that look alike. */
+function matched(search: ProductSearch): RawBuilder<unknown> {
+  const { key } = SORT_KEYS[search.sort]
+  const select = (rank: RawBuilder<unknown>, from: RawBuilder<unknown>) => sql`
+    select p.id, p.category, p.vendor, p.tags, p.option_pairs, lowest.amount_minor, ${key(rank)} as key
+    from ${from}
+    left join catalog.lowest_prices lowest on lowest.product_id = p.id and lowest.currency = ${search.currency}
+    where p.status = ${search.status} ${isNarrowed(search) ? filters(search) : sql``}`
+  if (search.words === undefined) return sql`matched as materialized (${select(sql`null`, sql`catalog.products p`)})`
+  const query = sql`websearch_to_tsquery('english', ${search.words}) as query join catalog.products p on p.search @@ query`
+  const lookalikes = sql`catalog.lookalikes(lower(${search.words})) l join catalog.products p using (id)`
+  return sql`
+    exact as materialized (${select(sql`ts_rank(p.search, query)`, query)}),
+    matched as materialized (
+      select id, category, vendor, tags, option_pairs, amount_minor, key from exact
+      union all ${select(sql`likeness`, lookalikes)} and not exists (select from exact))`
+}
+
+/** Two forms of the statement, without filters and with them all, and not one for each combination: see MAX_NAMES of the pool. */
+const isNarrowed = ({ category, tag, vendor, options, fromMinor, toMinor, available }: ProductSearch): boolean =>
+  options.length > 0 || [category, tag, vendor, fromMinor, toMinor, available].some((filter) => filter !== undefined)
 
 const filters = (search: ProductSearch) => sql`
-  (${search.category ?? null}::text is null or lower(p.category) = lower(${search.category ?? null}))
+  and (${search.category ?? null}::text is null or lower(p.category) = lower(${search.category ?? null}))
   and (${search.vendor ?? null}::text is null or p.vendor = ${search.vendor ?? null})
   and (${search.tag ?? null}::text is null or p.tags @> array[${search.tag ?? null}]::text[])
   and (${search.options.length} = 0 or p.option_pairs @> ${search.options}::text[])
