@@ -1,0 +1,55 @@
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type TestShop, testShop } from './kit/shop.ts'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
+const documents = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT })
+const all = (text: string, pattern: RegExp) =>
+  [...new Set([...text.matchAll(pattern)].map((match) => match[1]!))].sort()
+
+let shop: TestShop
+beforeAll(async () => {
+  shop = await testShop()
+})
+afterAll(() => shop?.close())
+
+test('every link leads to a file, and to a heading of it', () => {
+  const broken = documents.flatMap((path) =>
+    all(read(path), /\]\(([^)\s]+)\)/g).filter((link) => !/^[a-z]+:/.test(link) && !leadsSomewhere(path, link)),
+  )
+  expect(documents.length).toBeGreaterThan(15)
+  expect(broken).toEqual([])
+})
+
+function leadsSomewhere(from: string, link: string): boolean {
+  const [file = '', heading] = link.split('#')
+  const path = file ? join(ROOT, dirname(from), file) : join(ROOT, from)
+  if (!existsSync(path)) return false
+  if (!heading) return true
+  const headings = all(readFileSync(path, 'utf8'), /^#+ (.+)$/gm)
+  return headings.some(
+    (each) =>
+      each
+        .toLowerCase()
+        .replaceAll(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-') === heading,
+  )
+}
+
+test('the runbook has a line for every number of ours in /metrics', async () => {
+  const served = all((await shop.send('GET', '/metrics')).text, /^# HELP (stoa_\w+)/gm)
+  expect(served.length).toBeGreaterThan(8)
+  expect(
+    all(read('docs/runbook.md'), /^(\|.*)$/gm)
+      .flatMap((row) => all(row, /`(stoa_\w+)/g))
+      .sort(),
+  ).toEqual(served)
+})
+
+test('development.md names every failpoint', () => {
+  const placed = globSync('src/**/*.ts', { cwd: ROOT }).flatMap((path) => all(read(path), /failpoint\('([a-z.-]+)'\)/g))
+  const section = read('docs/development.md').split('## Failpoints')[1]!.split('\n## ')[0]!
+  expect(all(section, /`([a-z]+\.[a-z-]+)`/g)).toEqual([...new Set(placed)].sort())
+})
