@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { systemActor } from '#platform/db/system.ts'
 import { newId } from '#platform/ids.ts'
 import { enableFailpoints } from '#platform/resilience/failpoints.ts'
+import { openAttempt } from '../../../src/contexts/payments/infrastructure/payment-store.ts'
 import { type Opened, type PayableShop, payableShop } from './shop.ts'
 
 let at: PayableShop
@@ -93,6 +94,25 @@ test('fifty requests with one key at once make one provider payment', async () =
   expect(later.text).toBe(answers.find(({ status }) => status === 201)?.text)
 })
 
+test('a twin that looked before the attempt was there and comes after it has ended opens nothing', async () => {
+  const payment = await at.openPayment()
+  await at.attempt(payment, 'tok_declined')
+  const [row] = await at.query(
+    sql<{ key_hash: Buffer }>`select key_hash from payments.attempts where payment_id = ${payment.id}`,
+  )
+  const twin = {
+    id: newId('att'),
+    paymentId: payment.id,
+    keyHash: row?.key_hash as Buffer,
+    requestHash: Buffer.alloc(32),
+    provider: 'sandbox',
+    leaseUntil: new Date(),
+  }
+  const command = { actor: systemActor, requestId: 'test' }
+  expect(await at.shop.app.perform.one(command, (single) => openAttempt(single, twin))).toBeUndefined()
+  expect((await at.read(payment)).attempts).toHaveLength(1)
+})
+
 test('of attempts with different keys at once one is live', async () => {
   const payment = await at.openPayment()
   const answers = await Promise.all(Array.from({ length: 10 }, () => at.attempt(payment, 'tok_processing')))
@@ -125,7 +145,8 @@ test('without the token a payment is one that does not exist', async () => {
 
 test('when the answer is lost, asking brings it back, and nothing is charged twice', async () => {
   const payment = await at.openPayment()
-  const lost = await at.attempt(payment, 'tok_timeout')
+  const key = { 'idempotency-key': 'lost' }
+  const lost = await at.attempt(payment, 'tok_timeout', key)
   expect(lost).toMatchObject({ status: 201, body: { status: 'processing' } })
   expect((await at.read(payment)).status).toBe('open')
   expect(await at.attempt(payment, 'tok_ok')).toMatchObject({
@@ -136,6 +157,7 @@ test('when the answer is lost, asking brings it back, and nothing is charged twi
   await at.shop.app.settle()
   expect(await at.read(payment)).toMatchObject({ status: 'captured', attempts: [{ status: 'succeeded' }] })
   expect(heldBy(payment)).toMatchObject([{ amountCaptured: 1999 }])
+  expect((await at.attempt(payment, 'tok_timeout', key)).text).toBe(lost.text)
 })
 
 test('a provider that fails before any effect: the attempt is declined and can be made again', async () => {

@@ -107,6 +107,8 @@ test.each([
     expect(await at.read(payment)).toMatchObject({ status: 'captured', captured: { amountMinor: 1999 } })
     expect(await eventsOf(payment)).toEqual(['payments.captured.v1'])
   }
+  for (const webhook of webhooks.flat())
+    expect(await inboxOf(webhook)).toMatchObject([{ done: true, last_error: null }])
 })
 
 test('the buyer approves: the webhook ends the attempt', async () => {

@@ -72,6 +72,7 @@ const word = fc
 function hear(words: readonly ProviderPayment[]) {
   let state = { payment: aPayment(), attempts: [anAttempt()] as readonly Attempt[] }
   const captures: string[] = []
+  const surplus: string[] = []
   const events: string[] = []
   const paths: [string, string, object][] = []
   for (const one of words) {
@@ -79,21 +80,22 @@ function hear(words: readonly ProviderPayment[]) {
     paths.push([state.payment.status, next.payment.status, paymentTransitions])
     for (const [index, attempt] of next.attempts.entries())
       paths.push([state.attempts[index]?.status ?? '', attempt.status, attemptTransitions])
-    if (next.capture && !next.capture.surplus) captures.push(next.capture.providerPaymentId)
+    if (next.capture) (next.capture.surplus ? surplus : captures).push(next.capture.providerPaymentId)
     events.push(...next.events.map(({ type }) => type))
     state = next
   }
-  return { ...state, captures, events, paths }
+  return { ...state, captures, surplus, events, paths }
 }
 
 describe('settling', () => {
   test('whatever is heard, in whatever order: at most one capture, of the right amount, along legal paths', () => {
     fc.assert(
       fc.property(fc.array(word, { maxLength: 12 }), (words) => {
-        const { payment, attempts, captures, events, paths } = hear(words)
+        const { payment, attempts, captures, surplus, events, paths } = hear(words)
         expect(captures.length).toBeLessThanOrEqual(1)
         expect(events.filter((type) => type === 'payments.captured.v1')).toHaveLength(captures.length)
         expect(payment.capturedMinor).toBe(captures.length * 1000)
+        expect(surplus).not.toContain(captures[0])
         for (const [from, to, table] of paths) {
           if (from !== to) expect((table as Record<string, string[]>)[from]).toContain(to)
         }
