@@ -43,7 +43,7 @@ async function oneKey({ services, stock }: Cluster): Promise<Claim> {
   ])) as { id: string; token: string }
   const key = randomUUID()
   const ordered = await Promise.all(Array.from({ length: 50 }, (_, i) => placeOrder(services[i % 2]!.url, cart, key)))
-  const order = (ordered.find((reply) => reply.status === 201) ?? (await placeOrder(services[0].url, cart, key))).body
+  const { body: order } = ordered.find((reply) => reply.status === 201) ?? (await placeOrder(services[0].url, cart, key))
   const payKey = randomUUID()
   const paid = await Promise.all(
     Array.from({ length: 50 }, (_, i) => pay(services[i % 2]!.url, order, 'tok_ok', payKey)),

@@ -11,6 +11,7 @@ import { freePort } from './free-port.ts'
 const CLI = join(import.meta.dirname, '../../src/cli.ts')
 const SANDBOX = join(import.meta.dirname, '../../src/sandbox/main.ts')
 const READY_MS = 20_000
+const KEPT_OUTPUT_BYTES = 100_000
 
 type Environment = Record<string, string>
 export type DatabaseUrls = { readonly url: string; readonly ownerUrl: string }
@@ -53,22 +54,13 @@ export async function startCluster(
   const ports = await Promise.all(Array.from({ length: options.services + 1 }, freePort))
   const [sandboxPort = 0, ...servicePorts] = ports
   const sandboxUrl = `http://127.0.0.1:${sandboxPort}`
-  const sandbox = launch(
-    [
-      SANDBOX,
-      '--port',
-      String(sandboxPort),
-      '--webhook-url',
-      `http://127.0.0.1:${servicePorts[0]}/v1/payments/webhook/sandbox`,
-      '--secret',
-      keys.SANDBOX_WEBHOOK_SECRET,
-      '--api-key',
-      keys.SANDBOX_SECRET_KEY,
-      '--journal',
-      join(dataDir, 'sandbox.jsonl'),
-    ],
-    {},
-  )
+  const sandbox = await startSandboxProcess({
+    port: sandboxPort,
+    webhookUrl: `http://127.0.0.1:${servicePorts[0]}/v1/payments/webhook/sandbox`,
+    secret: keys.SANDBOX_WEBHOOK_SECRET,
+    apiKey: keys.SANDBOX_SECRET_KEY,
+    journalFile: join(dataDir, 'sandbox.jsonl'),
+  })
   const env: Environment = {
     NODE_ENV: 'test',
     LOG_LEVEL: 'error',
@@ -77,13 +69,12 @@ export async function startCluster(
     DATABASE_URL: database.url,
     DATABASE_OWNER_URL: database.ownerUrl,
     SANDBOX_URL: sandboxUrl,
+    PUBLIC_URL: `http://127.0.0.1:${servicePorts[0]}`,
     DRAIN_MS: '2000',
     ...options.env,
   }
-  await answers(`${sandboxUrl}/`, sandbox)
   const services = servicePorts.map((port) => service(port, env))
   for (const one of services) await one.start()
-  const [, email = '', password = ''] = /(\S+@\S+)\s+password (\S+)/.exec(services[0]?.output() ?? '') ?? []
   const stoa = (...args: string[]) => runToEnd([CLI, ...args], env)
   return {
     services: services as unknown as Cluster['services'],
@@ -92,6 +83,7 @@ export async function startCluster(
     webhookSecret: keys.SANDBOX_WEBHOOK_SECRET,
     stoa,
     asOwner: async () => {
+      const [, email = '', password = ''] = /(\S+@\S+)\s+password (\S+)/.exec(services[0]?.output() ?? '') ?? []
       const { body } = await send(services[0]?.url ?? '', 'POST', '/v1/auth/login', { email, password })
       return { authorization: `Bearer ${body.accessToken}` }
     },
@@ -103,11 +95,38 @@ export async function startCluster(
     },
     stop: async () => {
       await Promise.all(services.map((one) => one.end('SIGTERM')))
-      await endOf(sandbox.child, 'SIGTERM')
+      await sandbox.end('SIGTERM')
       await rm(dataDir, { recursive: true, force: true })
     },
   }
 }
+
+/** A process of ours that answers HTTP. */
+export type Running = {
+  readonly pid: number
+  readonly end: (signal: NodeJS.Signals) => Promise<number | null>
+}
+
+/** Starts a program of ours; resolves when something answers at the URL. */
+export async function startProcess(url: string, args: string[], env: Environment = {}): Promise<Running> {
+  const launched = launch(args, env)
+  await answers(url, launched)
+  return { pid: launched.child.pid as number, end: (signal) => endOf(launched.child, signal) }
+}
+
+/** Starts the sandbox provider as a process of its own. */
+export const startSandboxProcess = (options: {
+  port: number
+  webhookUrl: string
+  secret: string
+  apiKey: string
+  journalFile: string
+}): Promise<Running> =>
+  startProcess(`http://127.0.0.1:${options.port}/`, [
+    SANDBOX,
+    ...['--port', String(options.port), '--webhook-url', options.webhookUrl],
+    ...['--secret', options.secret, '--api-key', options.apiKey, '--journal', options.journalFile],
+  ])
 
 const csvOf = (units: Record<string, number>): string =>
   [
@@ -134,6 +153,12 @@ function service(port: number, env: Environment): Service {
   }
 }
 
+/** Nothing that was started outlives the process that started it, however that ends short of a kill -9. */
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
 type Launched = { readonly child: ChildProcess; readonly output: () => string }
 
 function launch(args: string[], env: Environment): Launched {
@@ -141,12 +166,17 @@ function launch(args: string[], env: Environment): Launched {
     env: { PATH: process.env.PATH ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let output = ''
+  children.add(child)
+  child.once('exit', () => children.delete(child))
+  const chunks: Buffer[] = []
+  let kept = 0
   for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (chunk) => {
-      output = (output + chunk).slice(-100_000)
+    stream?.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      kept += chunk.length
+      while (kept - (chunks[0] as Buffer).length > KEPT_OUTPUT_BYTES) kept -= (chunks.shift() as Buffer).length
     })
-  return { child, output: () => output }
+  return { child, output: () => Buffer.concat(chunks).toString() }
 }
 
 async function runToEnd(args: string[], env: Environment) {

@@ -23,6 +23,9 @@ export const NAMES_IN_SQL: Readonly<Record<string, string>> = {
   'src/contexts/catalog/infrastructure/product-search.ts': "the type of the sort key, from the search's own table",
 }
 
+/** Those that look at every schema from outside: ADR 8. */
+const WITNESSES = /^src\/(audit\/|cli\/show\.ts$)/
+
 const contextOf = (path: string): string | undefined => /^src\/contexts\/([^/]+)\//.exec(path)?.[1]
 
 /** The rules that no import graph can see, by name. Each is proved by a planted violation in architecture.test.ts. */
@@ -61,6 +64,17 @@ export const sourceRules: Readonly<Record<string, SourceRule>> = {
       foreign.some((schema) => new RegExp(`\\b${schema}\\.[a-z_]+`).test(sql)),
     )
     return named && `names another schema in \`${named.sql.trim().slice(0, 80)}…\``
+  },
+
+  'whoever reads across schemas changes nothing': ({ path, text }) => {
+    if (contextOf(path) || path.startsWith('src/platform/')) return undefined
+    const found = sqlOf(text)
+    if (found.length > 0 && !WITNESSES.test(path))
+      return 'has SQL: that belongs in a context, the platform or the audit'
+    const change = found.find(({ sql }) =>
+      /\b(insert into|update|delete from|truncate)\s+[a-z_]+\.|for update\b/i.test(sql),
+    )
+    return change && `changes what it looks at: \`${change.sql.trim().slice(0, 60)}…\``
   },
 
   'time comes from the clock': ({ path, text }) => {

@@ -11,7 +11,8 @@ export type Units = { readonly variantId: VariantId; readonly quantity: number }
 
 /**
  * Holds every line that is on sale at the price seen and available, in one statement, and tells which those are. The rows
- * are locked in the order of their ids first; what counts is what they hold once they are locked.
+ * are locked in the order of their ids first; what counts is what they hold once they are locked: all of it is written
+ * back, as an update checks constraints on the row as it was before the wait.
  */
 export async function takeStock(work: Work, { reference, currency, lines }: Hold): Promise<VariantId[]> {
   const { rows } = await sql<{ variant_id: VariantId }>`
@@ -20,11 +21,13 @@ export async function takeStock(work: Work, { reference, currency, lines }: Hold
       from unnest(${lines.map((line) => line.variantId)}::text[], ${lines.map((line) => line.quantity)}::int[],
         ${lines.map((line) => line.unitPriceMinor)}::bigint[]) as given (variant_id, quantity, price_minor)),
     locked as (
-      select s.variant_id, s.held, not s.tracked or s.back_order or s.on_hand - s.held - s.committed >= w.quantity as enough
+      select s.variant_id, s.on_hand, s.held, s.committed, s.tracked, s.back_order, s.shortage,
+        not s.tracked or s.back_order or s.on_hand - s.held - s.committed >= w.quantity as enough
       from catalog.stock s join wanted w using (variant_id)
       where s.location = ${MAIN_LOCATION} order by s.variant_id for update of s),
     taken as (
-      update catalog.stock s set held = l.held + w.quantity
+      update catalog.stock s set held = l.held + w.quantity, on_hand = l.on_hand, committed = l.committed,
+        tracked = l.tracked, back_order = l.back_order, shortage = l.shortage
       from locked l
       join wanted w using (variant_id)
       join catalog.variants v on v.id = w.variant_id and v.status = 'active'
@@ -150,12 +153,13 @@ async function settle(work: Work, changes: RawBuilder<unknown>, reason: Reason, 
       from catalog.stock s join totals using (variant_id, location)
       order by s.variant_id, s.location for update of s),
     wanted as (
-      select l.variant_id, l.location, l.shortage, l.held + t.held_change as held, l.committed + t.committed_change as committed,
+      select l.variant_id, l.location, l.shortage, l.tracked, l.back_order, l.held + t.held_change as held,
+        l.committed + t.committed_change as committed,
         l.on_hand + case when l.tracked then t.on_hand_change else 0 end as on_hand, bool_and(${fit}) over () as fit
       from locked l join totals t using (variant_id, location)),
     counted as (
-      update catalog.stock s set held = w.held, committed = w.committed, on_hand = w.on_hand,
-        shortage = least(w.shortage, greatest(0, w.held + w.committed - w.on_hand))
+      update catalog.stock s set held = w.held, committed = w.committed, on_hand = w.on_hand, tracked = w.tracked,
+        back_order = w.back_order, shortage = least(w.shortage, greatest(0, w.held + w.committed - w.on_hand))
       from wanted w where s.variant_id = w.variant_id and s.location = w.location and w.fit),
     settled as (
       update catalog.holds h set held = c.held + c.held_change, committed = c.committed + c.committed_change,
