@@ -40,11 +40,6 @@ export const catalogProblems = {
     title: 'No handle can be made of this title',
     advice: 'Give a handle: lower-case letters and digits, joined by hyphens.',
   },
-  'catalog.invalid-transition': {
-    kind: 'conflict',
-    title: 'The status cannot change like this',
-    advice: 'A product is a draft, active or archived; `detail` names the change that is not possible.',
-  },
   'catalog.out-of-stock': {
     kind: 'conflict',
     title: 'Not enough stock',

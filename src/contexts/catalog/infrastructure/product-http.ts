@@ -81,7 +81,7 @@ export const productRoutes =
         config: {
           permission: 'catalogue:write',
           idempotency: 'optional',
-          refuses: ['catalog.handle-taken', 'catalog.invalid-transition', ...OF_VERSION],
+          refuses: ['catalog.handle-taken', ...OF_VERSION],
         },
       },
       (request, reply) =>
