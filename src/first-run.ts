@@ -9,15 +9,16 @@ export type Owner = { readonly email: string; readonly password: string }
 const command = { actor: systemActor, requestId: 'first-run' }
 const SAMPLE = join(ROOT, 'catalogue/sample.csv')
 
-/** Makes what an empty shop lacks: products to play with, and the owner's account, whose password is answered this once. */
-export async function firstRun(app: App, say: (line: string) => void): Promise<Owner | undefined> {
-  const { catalog, users } = app.contexts
-  if (app.config.sampleCatalogue && !(await catalog.firstProduct())) {
-    say('importing the sample catalogue')
-    await importSample(app)
-  }
-  return app.perform(command, (work) => users.createOwner(work, { email: app.config.ownerEmail, name: 'Owner' }))
+/** Gives a shop without products some to play with. */
+export async function stockShelves(app: App, say: (line: string) => void): Promise<void> {
+  if (!app.config.sampleCatalogue || (await app.contexts.catalog.firstProduct())) return
+  say('importing the sample catalogue')
+  await importSample(app)
 }
+
+/** Makes the owner's account where there is none, and answers its password this once. */
+export const makeOwner = ({ contexts, config, perform }: App): Promise<Owner | undefined> =>
+  perform(command, (work) => contexts.users.createOwner(work, { email: config.ownerEmail, name: 'Owner' }))
 
 async function importSample({ contexts, config }: App): Promise<void> {
   const outcome = await contexts.catalog.importProducts(command, {

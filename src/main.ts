@@ -4,19 +4,22 @@ import { buildApp } from './app.ts'
 import { connect, prepare } from './cli/connect.ts'
 import { knownSandboxUrl, startSandboxBeside } from './cli/sandbox.ts'
 import { type Config, readConfig } from './config.ts'
-import { firstRun } from './first-run.ts'
+import { makeOwner, stockShelves } from './first-run.ts'
 import { welcome } from './welcome.ts'
+
+const TWICE_MS = 500
 
 type Duties = { readonly listen: boolean; readonly work: boolean }
 type Opened = { close(): Promise<unknown> }[]
 
 /**
  * The process: starts what the shop needs, in order, and runs until SIGINT or SIGTERM; then ends requests, background work
- * and database in that order and leaves with 0. A second signal leaves at once; the embedded database ends in any case.
+ * and database in that order and leaves with 0. A later signal leaves at once; the embedded database ends in any case.
  */
 export async function run(duties: Duties): Promise<void> {
   const opened: Opened = []
   let leaving = false
+  let askedAt = 0
   const leave = async () => {
     leaving = true
     for (const one of opened.splice(0).reverse()) await one.close()
@@ -28,7 +31,10 @@ export async function run(duties: Duties): Promise<void> {
   )
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
-      if (leaving) process.exit(130)
+      // npm and make pass on the signal that the terminal has sent us already.
+      if (askedAt && Date.now() - askedAt > TWICE_MS) process.exit(130)
+      if (askedAt) return
+      askedAt = Date.now()
       leaving = true
       console.log(`\n${signal}: finishing what is under way`)
       starting
@@ -54,9 +60,10 @@ async function start(duties: Duties, opened: Opened, onDatabaseEnd: () => void):
   const sandboxUrl = await openSandbox(config, duties, opened)
   const app = await buildApp({ ...config, sandboxUrl }, { databaseUrl: connection.appUrl })
   opened.push(app)
-  const owner = await firstRun(app, say)
+  await stockShelves(app, say)
   if (duties.work) await app.startWork()
   if (duties.listen) await app.http.listen({ host: config.host, port: config.port })
+  const owner = await makeOwner(app)
   return welcome(app, { ...duties, place: connection.place, owner, sandboxUrl })
 }
 
