@@ -73,8 +73,8 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     return made
   }
   let working = false
-  const notify = makeNotifier(db, log)
-  const perform = makePerform(db, clock, () => (working ? relay.wake() : notify()))
+  const others = makeNotifier(db, log)
+  const perform = makePerform(db, clock, () => (working ? relay.wake() : others.notify()))
   const encryption = makeEncryption(config.encryptionKeys)
   const guestTokens = makeGuestTokens(config.tokenSecrets)
   const platform: Platform = {
@@ -145,6 +145,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
       await listener?.stop()
       await jobs?.stop()
       await Promise.all(pumps.map((one) => one.stop()))
+      await others.stop()
       await database.close()
     },
   }

@@ -9,15 +9,25 @@ const RECONNECT_MS = 1_000
 /**
  * Tells other processes that there are events: at most one NOTIFY per 50 ms, after the commit and outside it (inside, it
  * serialises all committers: measured 9,000 → 4,500 commits/s). A lost one costs a second: the relay polls anyway.
+ * `stop` sends the one that is waiting, while the database is still open.
  */
-export function makeNotifier(db: Kysely<{}>, log: Log): () => void {
+export function makeNotifier(db: Kysely<{}>, log: Log): { notify: () => void; stop: () => Promise<void> } {
   let timer: NodeJS.Timeout | undefined
-  const notify = () => {
+  const send = async () => {
     timer = undefined
-    sql`select pg_notify(${CHANNEL}, '')`.execute(db).catch((error) => log.warn({ err: error }, 'could not notify'))
+    await sql`select pg_notify(${CHANNEL}, '')`
+      .execute(db)
+      .catch((error) => log.warn({ err: error }, 'could not notify'))
   }
-  return () => {
-    timer ??= setTimeout(notify, NOTIFY_EVERY_MS).unref()
+  return {
+    notify: () => {
+      timer ??= setTimeout(send, NOTIFY_EVERY_MS).unref()
+    },
+    stop: async () => {
+      if (!timer) return
+      clearTimeout(timer)
+      await send()
+    },
   }
 }
 
