@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { enableFailpoints } from '#platform/resilience/failpoints.ts'
 import { bearer } from '../users/people.ts'
 import { ADDRESS, type Buying, openForBuying } from './buying.ts'
 
@@ -162,6 +163,23 @@ describe('placing an order', () => {
     expect(rivals.filter((answer) => answer.body.code === 'orders.already-placed')).toHaveLength(19)
     expect(await buying.stock(variantId)).toMatchObject({ held: 2 })
   })
+
+  it.each(['order.inserted', 'stock.held', 'command.before-commit'])(
+    'leaves nothing when it breaks at %s, and the same key tries again',
+    async (place) => {
+      const variantId = await buying.aVariant()
+      const cart = await buying.aCart([{ variantId, quantity: 1 }])
+      const key = { 'idempotency-key': randomUUID() }
+      enableFailpoints(`${place}=error`)
+      const broken = await buying.order(cart, {}, key)
+      enableFailpoints('')
+      expect(broken).toMatchObject({ status: 500, body: { code: 'platform.internal' } })
+      expect(await buying.stock(variantId)).toMatchObject({ held: 0 })
+      expect(await buying.rows(sql`select id from orders.orders where cart_id = ${cart.id}`)).toEqual([])
+      expect((await buying.order(cart, {}, key)).status).toBe(201)
+      expect(await buying.stock(variantId)).toMatchObject({ held: 1 })
+    },
+  )
 
   it('refuses another total than the one expected, and says the actual one', async () => {
     const cart = await buying.aCart([{ variantId: mug, quantity: 1 }])

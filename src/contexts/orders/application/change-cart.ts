@@ -8,9 +8,10 @@ import type { StoreSettings } from '../domain/store-settings.ts'
 import { type Doing, type GoodsNeeds, priced, refuseUnsellable, variantOf, type WantedGoods } from './goods.ts'
 import { cartProof, ownsCart } from './proofs.ts'
 
+/** What a caller can show for a cart: that it is signed in as somebody, or that it holds the cart's token. */
 export type CartProof = { readonly userId: Cart['userId']; readonly holdsToken: boolean }
 
-/** Left out stays, null clears. */
+/** What a cart can be changed to besides its items: left out stays, null clears. */
 export type CartDetails = {
   readonly email?: string | null
   readonly shippingAddress?: Address | null
@@ -20,9 +21,11 @@ export type CartDetails = {
   readonly metadata?: Readonly<Record<string, string>>
 }
 
-type Item = Pick<WantedGoods, 'quantity'> & {
+/** A new line, or more of the one that has the variant; `limit`: how many of it the cart may hold after it. */
+export type ItemToPut = {
   readonly itemId: CartItemId
   readonly variantId: VariantId
+  readonly quantity: number
   readonly metadata: Readonly<Record<string, string>>
   readonly limit: number
 }
@@ -30,7 +33,7 @@ type Item = Pick<WantedGoods, 'quantity'> & {
 export type ChangeCartNeeds = GoodsNeeds & {
   readonly guestTokens: GuestTokens
   readonly findCart: (db: Reader, id: CartId) => Promise<Cart | undefined>
-  readonly putItem: (db: Reader, id: CartId, proof: CartProof, item: Item, now: Date) => Promise<Cart | undefined>
+  readonly putItem: (db: Reader, id: CartId, proof: CartProof, item: ItemToPut, now: Date) => Promise<Cart | undefined>
   readonly setItem: (
     db: Reader,
     id: CartId,

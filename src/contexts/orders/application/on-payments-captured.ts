@@ -44,7 +44,10 @@ export const onPaymentsCaptured =
 async function settleLate(needs: OnPaymentsCapturedNeeds, work: Work, orderId: OrderId, paymentId: PaymentId) {
   let refund = false
   const decide = async (order: Order): Promise<Decision<Order>> => {
-    if (order.status === 'cancelled') refund = true
+    if (order.status === 'cancelled') {
+      refund = true
+      return { state: { ...order }, events: [] }
+    }
     if (order.status !== 'expired') return { state: order, events: [] }
     if (await takeAgain(needs, work, order)) return markPaid(order)
     refund = true

@@ -21,20 +21,19 @@ export type Parcel = {
   readonly trackingNumber?: string
 }
 
+export type Shipment = {
+  readonly id: ShipmentId
+  readonly orderId: OrderId
+  readonly items: readonly LineUnits[]
+  readonly carrier: string | null
+  readonly trackingNumber: string | null
+}
+
 export type ShipOrderNeeds = {
   readonly changeOrder: ChangeOrder
   readonly shipStock: ShipStock
   readonly newShipmentId: () => ShipmentId
-  readonly insertShipment: (
-    work: Work,
-    shipment: {
-      readonly id: ShipmentId
-      readonly orderId: OrderId
-      readonly items: readonly LineUnits[]
-      readonly carrier: string | null
-      readonly trackingNumber: string | null
-    },
-  ) => Promise<void>
+  readonly insertShipment: (work: Work, shipment: Shipment) => Promise<void>
 }
 
 /**

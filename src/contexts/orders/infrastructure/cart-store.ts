@@ -2,8 +2,9 @@ import { sql } from 'kysely'
 import type { CartId, CartItemId, OrderId, UserId, VariantId } from '#kernel/ids.ts'
 import type { Reader, Work } from '#platform/db/work.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
+import type { CartDetails, CartProof, ItemToPut } from '../application/change-cart.ts'
 import { type Cart, MAX_CART_ITEMS, MAX_UNITS } from '../domain/cart.ts'
-import { type Personal, personalOf, type SealedPersonal } from './personal.ts'
+import { personalOf, type SealedPersonal } from './personal.ts'
 
 type StoredItems = Record<VariantId, { id: CartItemId; quantity: number; metadata?: Record<string, string> }>
 
@@ -16,24 +17,6 @@ type CartRow = SealedPersonal & {
   items: StoredItems
   shipping_method: string | null
   metadata: Record<string, string>
-}
-
-/** What a caller can show for a cart: that it is signed in as somebody, or that it holds the cart's token. */
-export type CartProof = { readonly userId: UserId | null; readonly holdsToken: boolean }
-
-/** What a cart can be changed to besides its items: left out stays, null clears. */
-export type CartDetails = Partial<Personal> & {
-  readonly shippingMethod?: string | null
-  readonly metadata?: Readonly<Record<string, string>>
-}
-
-/** One more line, or more of it. `limit`: how many units of the variant the cart may hold after it. */
-export type WantedItem = {
-  readonly itemId: CartItemId
-  readonly variantId: VariantId
-  readonly quantity: number
-  readonly metadata: Readonly<Record<string, string>>
-  readonly limit: number
 }
 
 const columns = sql`id, status, user_id, order_id, currency, items, email, shipping_address, billing_address, note,
@@ -82,7 +65,7 @@ export function makeCartStore(encryption: Encryption) {
   }
 
   /** Adds units: a new line, or more of the line that has the variant; not beyond the limits. */
-  const putItem = (db: Reader, id: CartId, proof: CartProof, item: WantedItem, now: Date) => {
+  const putItem = (db: Reader, id: CartId, proof: CartProof, item: ItemToPut, now: Date) => {
     const { itemId, variantId, quantity, metadata } = item
     const limit = Math.min(item.limit, MAX_UNITS)
     return changed(

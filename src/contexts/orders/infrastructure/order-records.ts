@@ -1,29 +1,9 @@
 import { sql } from 'kysely'
-import type { Id, OrderId } from '#kernel/ids.ts'
 import type { Work } from '#platform/db/work.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
-import type { LineUnits } from '../domain/order.ts'
-
-export type ShipmentId = Id<'shp'>
-export type ReturnId = Id<'rtn'>
-export type NoteId = Id<'note'>
-
-export type Shipment = {
-  readonly id: ShipmentId
-  readonly orderId: OrderId
-  readonly items: readonly LineUnits[]
-  readonly carrier: string | null
-  readonly trackingNumber: string | null
-}
-
-export type Return = {
-  readonly id: ReturnId
-  readonly orderId: OrderId
-  readonly items: readonly (LineUnits & { readonly restock: boolean; readonly refundMinor: number })[]
-  readonly reason: string
-}
-
-export type Note = { readonly id: NoteId; readonly orderId: OrderId; readonly text: string }
+import type { NewNote } from '../application/add-note.ts'
+import type { Shipment } from '../application/ship-order.ts'
+import type { Taken } from '../application/take-back.ts'
 
 /** SQL that adds what is kept beside an order and never changes: shipments, returns, notes. */
 export const makeOrderRecords = ({ seal }: Encryption) => ({
@@ -36,14 +16,14 @@ export const makeOrderRecords = ({ seal }: Encryption) => ({
     )
   },
 
-  insertReturn: async (work: Work, { id, orderId, items, reason }: Return): Promise<void> => {
+  insertReturn: async (work: Work, { id, orderId, items, reason }: Taken): Promise<void> => {
     await sql`
       insert into orders.returns (id, order_id, items, reason, returned_at)
       values (${id}, ${orderId}, ${JSON.stringify(items)}::jsonb, ${reason}, ${work.now})`.execute(work.tx)
   },
 
   /** Inserts the note and tells the timeline that there is one. */
-  insertNote: async (work: Work, { id, orderId, text }: Note): Promise<void> => {
+  insertNote: async (work: Work, { id, orderId, text }: NewNote): Promise<void> => {
     const sealed = seal(text, { table: 'orders.notes', column: 'text', row: id })
     await sql`
       with written as (
@@ -55,5 +35,3 @@ export const makeOrderRecords = ({ seal }: Encryption) => ({
         jsonb_build_object('noteId', ${id}::text))`.execute(work.tx)
   },
 })
-
-export type OrderRecords = ReturnType<typeof makeOrderRecords>

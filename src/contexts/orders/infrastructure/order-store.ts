@@ -100,6 +100,7 @@ export function makeOrderStore(encryption: Encryption) {
     const before = await lockOrder(work, id)
     if (!before) throw refuse('orders.not-found')
     const { state: after, events } = await decide(before)
+    if (after === before) return before
     await saveOrder(work, before, after, happening)
     work.emit(...events)
     return after
