@@ -122,6 +122,8 @@ test('products that a newer file of the same name has no longer are missing', as
   const report = await shop.report(csv({ ...mug(), Handle: 'another-mug' }))
   expect(report.missing.products.first).toContain(`mug-${name}`)
   expect(await product()).toMatchObject({ status: 'active' })
+  await shop.take(csv({ ...mug(), Handle: 'another-mug' }), { archiveMissing: true })
+  expect(await product()).toMatchObject({ status: 'archived' })
 })
 
 test('existing products are left alone on request', async () => {

@@ -22,14 +22,17 @@ export type FinishNeeds = {
 
 export type FinishImport = (work: Work, end: ImportEnd, soFar: ImportReport) => Promise<ImportReport>
 
+const BATCH = 500
+
 /** Ends an import: tells which products the file no longer has, and archives them when asked to. */
 export const finishImport =
   (needs: FinishNeeds): FinishImport =>
   async (work, { id, fileName, options, handles }, soFar) => {
     const missing = (await needs.readProductsOfFile(work, fileName)).filter(({ handle }) => !handles.has(handle))
     const archived = options.archiveMissing ? missing.map((product) => product.id) : []
-    if (archived.length > 0) {
-      const decided = (await needs.lockProducts(work, { ids: archived })).map((one) => archiveProduct(one, work.now))
+    for (let at = 0; at < archived.length; at += BATCH) {
+      const ids = archived.slice(at, at + BATCH)
+      const decided = (await needs.lockProducts(work, { ids })).map((product) => archiveProduct(product, work.now))
       await needs.saveProducts(
         work,
         decided.map(({ state }) => state),
