@@ -217,8 +217,20 @@ describe('fulfilment', () => {
   it('never ships the same units twice, also at once', async () => {
     const order = await buying.aPaidOrder()
     const answers = await Promise.all([1, 2, 3, 4].map(() => setStatus(order, 'shipped')))
-    expect(answers.map((answer) => answer.status).sort()).toEqual([200, 409, 409, 409])
+    const outcomes = answers.map(({ status, body }) => (status === 200 ? 'shipped' : body.code))
+    const late = 'orders.invalid-transition'
+    expect(outcomes.sort()).toEqual([late, late, late, 'shipped'])
     expect(await buying.stock(variantOf(order))).toEqual({ on_hand: 8, held: 0, committed: 0 })
+  })
+
+  it('never takes the same units back twice, also at once', async () => {
+    const order = await buying.aPaidOrder()
+    await setStatus(order, 'shipped')
+    const body = { lines: [{ itemId: itemOf(order), quantity: 2, restock: false }], reason: 'Broken' }
+    const back = () => buying.send('POST', `${at(order)}/returns`, body, fulfilment)
+    const answers = await Promise.all([back(), back(), back(), back()])
+    expect(answers.map((answer) => answer.status).sort()).toEqual([201, 409, 409, 409])
+    expect((await buying.read(order)).body).toMatchObject({ status: 'returned', items: [{ returned: 2 }] })
   })
 
   it('delivers what needs no shipping straight from paid', async () => {
