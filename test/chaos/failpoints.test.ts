@@ -9,7 +9,7 @@ let cluster: Cluster
 let database: Awaited<ReturnType<typeof testDatabase>>
 beforeAll(async () => {
   database = await testDatabase()
-  cluster = await startCluster(database, { services: 1 })
+  cluster = await startCluster(database, { services: 1, env: { PAYMENT_TIMEOUT_MS: '2000', DRAIN_MS: '0' } })
   await cluster.stock({ mug: 1_000 })
 }, 60_000)
 afterAll(async () => {
@@ -41,7 +41,7 @@ test.each(PLACES)(
     const untilAnswered = async <T extends { status: number }>(request: () => Promise<T>): Promise<T> => {
       for (let tries = 0; ; tries += 1) {
         const reply = await request()
-        if (reply.status === 201 || tries > 20) return reply
+        if (reply.status === 201 || tries > 60) return reply
         await new Promise((resolve) => setTimeout(resolve, 500))
         if (reply.status === 0) await service.start()
       }
