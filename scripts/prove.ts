@@ -43,13 +43,14 @@ async function oneKey({ services, stock }: Cluster): Promise<Claim> {
   ])) as { id: string; token: string }
   const key = randomUUID()
   const ordered = await Promise.all(Array.from({ length: 50 }, (_, i) => placeOrder(services[i % 2]!.url, cart, key)))
-  const { body: order } = ordered.find((reply) => reply.status === 201) ?? (await placeOrder(services[0].url, cart, key))
+  const { body: order } =
+    ordered.find((reply) => reply.status === 201) ?? (await placeOrder(services[0].url, cart, key))
   const payKey = randomUUID()
   const paid = await Promise.all(
     Array.from({ length: 50 }, (_, i) => pay(services[i % 2]!.url, order, 'tok_ok', payKey)),
   )
   await waitForOrder(services[0].url, order, ['paid'])
-  const again = await pay(services[1].url, order, 'tok_ok', payKey)
+  const again = await pay(services[1]!.url, order, 'tok_ok', payKey)
   const orders = new Set(ordered.filter((reply) => reply.status === 201).map((reply) => reply.body.id)).size
   const attempts = new Set([...paid, again].filter((reply) => reply.status === 201).map((reply) => reply.body.id)).size
   const failed = [...ordered, ...paid].filter((reply) => reply.status >= 500 || reply.status === 0).length

@@ -52,8 +52,7 @@ describe('a purchase over HTTP', () => {
     const at = `/v1/carts/${made.body.id}`
     expect((await send(shop.url, 'POST', `${at}/items`, { variantId: mug, quantity: 1 }, token)).status).toBe(201)
     const cart = await send(shop.url, 'GET', at, undefined, token)
-    const codes = cart.body.problems.map((problem: { code: string }) => problem.code)
-    expect(codes).toEqual(['missing-email', 'missing-address', 'missing-shipping-method'])
+    expect(cart.body.problems).toEqual(['missing-email', 'missing-address', 'missing-shipping-method'])
     const early = await send(shop.url, 'POST', '/v1/orders', { cartId: made.body.id }, token)
     expect(early.status).toBe(422)
     const details = { email: 'ann@example.com', shippingAddress: ADDRESS, shippingMethod: 'standard' }

@@ -25,7 +25,15 @@ export function makeLog(options: { level: string; sync?: boolean }): Log {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths, censor: '[redacted]' },
+      serializers: { err: describeError },
     },
     pino.destination({ sync: options.sync ?? false, minLength: 0 }),
   )
+}
+
+/** What a line tells of an error: never its other properties, which may be a whole connection or the row it was about. */
+const describeError = (error: unknown): object => {
+  if (!(error instanceof Error)) return { message: String(error) }
+  const { name, message, stack, code, constraint } = error as Error & { code?: unknown; constraint?: unknown }
+  return { type: name, message, code, constraint, stack }
 }
