@@ -241,3 +241,7 @@ test('.env.example names each variable that config.ts reads, and no other', () =
   const described = [...example.matchAll(/^#? ?([A-Z][A-Z_]+)=/gm)].map(([, name]) => name!)
   expect(described.sort()).toEqual([...new Set(read)].sort())
 })
+
+test('npm 10, 11 and 12 leave the lockfile as it is', () => {
+  expect(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')).not.toMatch(/"libc"|"resolved": "http:/)
+})
