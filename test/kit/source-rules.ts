@@ -14,7 +14,6 @@ const TABLE_METHODS =
 export const LONGER: Readonly<Record<string, string>> = {
   'src/contexts/orders/domain/order.ts': 'the whole life of an order, from its table of transitions down',
   'src/contexts/orders/infrastructure/schemas.ts': 'a list of shapes, without a decision in it',
-  'src/contexts/payments/infrastructure/payment-store.ts': 'one set of changes, saved by one statement',
 }
 
 /** Files that may put a name into SQL that is neither a parameter nor a literal, each with its reason. */

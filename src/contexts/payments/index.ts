@@ -10,6 +10,7 @@ import type { PaymentProvider, PaymentProviders } from './application/payment-pr
 import type { RefundInFull } from './application/refund-payment.ts'
 import { paymentsUseCases } from './application/use-cases.ts'
 import { paymentsProblems } from './domain/problems.ts'
+import * as attempts from './infrastructure/attempt-store.ts'
 import { paymentRoutes } from './infrastructure/http.ts'
 import * as inbox from './infrastructure/inbox-store.ts'
 import * as store from './infrastructure/payment-store.ts'
@@ -45,6 +46,7 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
   const [defaultProvider = ''] = providers.keys()
   const use = paymentsUseCases({
     ...store,
+    ...attempts,
     ...refunds,
     ...inbox,
     perform,
@@ -59,8 +61,8 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     newAttemptId: () => newId('att'),
     newRefundId: () => newId('ref'),
     minimumMinor: (currency) => Math.min(...[...providers.values()].map((provider) => provider.minimumMinor(currency))),
-    readForAttempt: (id, keyHash) => store.readForAttempt(db, id, keyHash),
-    claimDueAttempts: () => store.claimDueAttempts(db, clock()),
+    readForAttempt: (id, keyHash) => attempts.readForAttempt(db, id, keyHash),
+    claimDueAttempts: () => attempts.claimDueAttempts(db, clock()),
     claimDueClosings: () => store.claimDueClosings(db, clock()),
     claimDueRefunds: () => refunds.claimDueRefunds(db, clock()),
     claimInbox: () => inbox.claimInbox(db, clock()),

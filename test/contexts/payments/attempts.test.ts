@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { systemActor } from '#platform/db/system.ts'
 import { newId } from '#platform/ids.ts'
 import { enableFailpoints } from '#platform/resilience/failpoints.ts'
-import { openAttempt } from '../../../src/contexts/payments/infrastructure/payment-store.ts'
+import { openAttempt } from '../../../src/contexts/payments/infrastructure/attempt-store.ts'
 import { type Opened, type PayableShop, payableShop } from './shop.ts'
 
 let at: PayableShop

@@ -1,0 +1,129 @@
+import { sql } from 'kysely'
+import type { AttemptId, PaymentId, UserId } from '#kernel/ids.ts'
+import type { Reader, Single, Work } from '#platform/db/work.ts'
+import type { NewAttempt, PaymentForAttempt } from '../application/attempt-payment.ts'
+import type { DuePayment } from '../application/heal-payments.ts'
+import type { Attempt, AttemptStatus } from '../domain/attempt.ts'
+import { PAYMENT, type PaymentRow, toPayment } from './payment-store.ts'
+
+type AttemptRow = {
+  id: AttemptId
+  payment_id: PaymentId
+  status: AttemptStatus
+  redirect_url: string | null
+  decline_code: string | null
+  decline_message: string | null
+  decline_retryable: boolean | null
+  lease_until: Date | null
+  asked: number
+  created_at: Date
+  ended_at: Date | null
+}
+
+const ATTEMPT = sql.raw(`a.id, a.payment_id, a.status, a.redirect_url, a.decline_code, a.decline_message,
+  a.decline_retryable, a.lease_until, a.asked, a.created_at, a.ended_at`)
+
+/** An attempt extends what it pays to this long after its start, but never past the cap after the payment was opened. */
+const EXTENDS = '15 minutes'
+const CAP = '60 minutes'
+const BATCH = 50
+
+/** The live attempts of locked payments, and those named. Read after the lock: what others wrote meanwhile is seen. */
+export async function attemptsOf(
+  work: Work,
+  payments: readonly PaymentId[],
+  named: readonly AttemptId[],
+): Promise<Attempt[]> {
+  const { rows } = await sql<AttemptRow>`
+    select ${ATTEMPT} from payments.attempts a
+    where a.payment_id = any(${payments}::text[]) and (a.lease_until is not null or a.id = any(${named}::text[]))`.execute(
+    work.tx,
+  )
+  return rows.map(toAttempt)
+}
+
+type ForAttemptRow = PaymentRow & {
+  token_version: number
+  buyer_user_id: UserId | null
+  is_busy: boolean
+  attempt: (AttemptRow & { provider: string }) | null
+  request_hash: Buffer
+  sealed_answer: Buffer | null
+}
+
+/** What an attempt's request needs to know: the payment with its proof, its live attempt, and the one of this key. */
+export async function readForAttempt(
+  db: Reader,
+  id: PaymentId,
+  keyHash: Buffer,
+): Promise<PaymentForAttempt | undefined> {
+  const { rows } = await sql<ForAttemptRow>`
+    select ${PAYMENT}, p.token_version, p.buyer_user_id, a.request_hash, a.sealed_answer,
+      exists (select from payments.attempts l where l.payment_id = p.id and l.lease_until is not null) as is_busy,
+      case when a.id is not null then (select to_jsonb(m) from (select ${ATTEMPT}, a.provider) m) end as attempt
+    from payments.payments p left join payments.attempts a on a.payment_id = p.id and a.key_hash = ${keyHash}
+    where p.id = ${id}`.execute(db)
+  const row = rows[0]
+  if (!row) return undefined
+  const { attempt, request_hash: requestHash, sealed_answer: sealedAnswer } = row
+  return {
+    payment: toPayment(row),
+    proof: { orderId: row.order_id, tokenVersion: row.token_version, buyerUserId: row.buyer_user_id },
+    isBusy: row.is_busy,
+    mine: attempt && { ...toAttempt(attempt), requestHash, sealedAnswer, provider: attempt.provider },
+  }
+}
+
+/**
+ * Takes an open payment for one attempt and extends it; undefined when it is not open, or another attempt is live.
+ * One statement: the update locks the payment, the unique indexes let one attempt per key in, and one live one.
+ */
+export async function openAttempt(
+  { db, now }: Single,
+  { id, paymentId, keyHash, requestHash, provider, leaseUntil }: NewAttempt,
+): Promise<{ providerPaymentId: string | null } | undefined> {
+  const { rows } = await sql<{ providerPaymentId: string | null }>`
+    with payable as (
+      update payments.payments set provider = ${provider},
+        payable_until = greatest(payable_until, least(${now}::timestamptz + ${sql.lit(EXTENDS)}::interval, opened_at + ${sql.lit(CAP)}::interval))
+      where id = ${paymentId} and status = 'open' and closing_reason is null and payable_until > ${now}
+      returning id, provider_payment_id
+    ), opened as (
+      insert into payments.attempts (id, payment_id, key_hash, request_hash, provider, status, lease_until, created_at)
+      select ${id}, id, ${keyHash}, ${requestHash}, ${provider}, 'created', ${leaseUntil}, ${now} from payable
+      on conflict do nothing returning payment_id
+    )
+    select p.provider_payment_id as "providerPaymentId" from opened join payable p on p.id = opened.payment_id`.execute(
+    db,
+  )
+  return rows[0]
+}
+
+/** Leases attempts that are past their lease for half a minute, so that one process at a time asks about each. */
+export async function claimDueAttempts(db: Reader, now: Date): Promise<(DuePayment & { attemptId: AttemptId })[]> {
+  const { rows } = await sql<DuePayment & { attemptId: AttemptId }>`
+    with due as (
+      select id from payments.attempts where lease_until <= ${now}
+      order by lease_until limit ${BATCH} for update skip locked
+    )
+    update payments.attempts a set lease_until = ${now}::timestamptz + interval '30 seconds', asked = a.asked + 1
+    from due, payments.payments p where a.id = due.id and p.id = a.payment_id
+    returning a.id as "attemptId", p.id, a.provider, p.provider_payment_id as "providerPaymentId"`.execute(db)
+  return rows
+}
+
+/** Times may come as text: an attempt is sometimes read as JSON. */
+const toAttempt = (row: AttemptRow): Attempt => ({
+  id: row.id,
+  paymentId: row.payment_id,
+  status: row.status,
+  redirectUrl: row.redirect_url,
+  decline:
+    row.decline_code === null
+      ? null
+      : { code: row.decline_code, message: row.decline_message ?? '', retryable: row.decline_retryable ?? false },
+  leaseUntil: row.lease_until && new Date(row.lease_until),
+  asked: row.asked,
+  createdAt: new Date(row.created_at),
+  endedAt: row.ended_at && new Date(row.ended_at),
+})
