@@ -19,7 +19,8 @@ export function digitsOf(currency: Currency): number {
   const known = digitsByCurrency.get(currency)
   if (known !== undefined) return known
   if (!isCurrency(currency)) throw new RangeError(`${currency} is not an ISO 4217 currency.`)
-  const digits = new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2
+  const digits =
+    new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2
   digitsByCurrency.set(currency, digits)
   return digits
 }
@@ -50,13 +51,6 @@ export function toDecimal({ amountMinor, currency }: Money): string {
   return digits === 0 ? sign + text : `${sign}${text.slice(0, -digits)}.${text.slice(-digits)}`
 }
 
-/** Sums amounts that are known to share a currency. */
-export const sumMinor = (amountsMinor: Iterable<number>): number => {
-  let sum = 0
-  for (const amount of amountsMinor) sum += amount
-  return money(sum, '').amountMinor
-}
-
 /** `amountMinor × numerator ÷ denominator`, exact, rounded half away from zero. */
 export function multiplyHalfUp(amountMinor: number, numerator: bigint, denominator: bigint): number {
   const product = BigInt(amountMinor) * numerator
@@ -84,7 +78,13 @@ export function allocate(amountMinor: number, weights: readonly number[]): numbe
     return []
   }
   const total = weights.reduce((sum, weight) => sum + BigInt(weight), 0n)
-  if (total === 0n) return amountMinor === 0 ? weights.map(() => 0) : allocate(amountMinor, weights.map(() => 1))
+  if (total === 0n)
+    return amountMinor === 0
+      ? weights.map(() => 0)
+      : allocate(
+          amountMinor,
+          weights.map(() => 1),
+        )
   const magnitude = BigInt(Math.abs(amountMinor))
   const shares = weights.map((weight, index) => {
     const product = magnitude * BigInt(weight)

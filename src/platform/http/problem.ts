@@ -76,7 +76,10 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, refusa
   const status = statusOf(refusal.code, refusal)
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
   if (status === 401)
-    reply.header('www-authenticate', request.headers.authorization !== undefined ? 'Bearer error="invalid_token"' : 'Bearer')
+    reply.header(
+      'www-authenticate',
+      request.headers.authorization !== undefined ? 'Bearer error="invalid_token"' : 'Bearer',
+    )
   return reply
     .code(status)
     .header('cache-control', 'no-store')

@@ -23,7 +23,6 @@ import { testDatabase } from '../../kit/database.ts'
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 type Role = 'guest' | 'customer' | 'support' | 'catalogue'
-// biome-ignore lint/suspicious/noExplicitAny: a test looks at whatever came back
 export type Sent = { status: number; body: any; headers: Record<string, string | string[] | number | undefined> }
 export type TestCatalogue = Awaited<ReturnType<typeof testCatalogue>>
 
