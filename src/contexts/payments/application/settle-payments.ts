@@ -19,6 +19,8 @@ export type SettleNeeds = {
     objects: readonly { provider: string; id: string }[],
   ): Promise<Payment[]>
   attemptsOf(work: Work, payments: readonly PaymentId[], named: readonly AttemptId[]): Promise<Attempt[]>
+  /** Whether the books have the capture of this provider payment. */
+  isBooked(work: Work, capture: Capture): Promise<boolean>
   saveChanges: SaveChanges
 }
 export type SettlePayments = (work: Work, findings: readonly Finding[], own?: OwnAnswer) => Promise<Buffer | undefined>
@@ -54,7 +56,10 @@ export const settlePayments =
       for (const attempt of settlement.attempts) attempts.set(attempt.id, attempt)
       if (settlement.payment !== payment) changed.add(payment.id)
       payments.set(payment.id, settlement.payment)
-      if (settlement.capture && isNew(settlement.capture, captures)) captures.push(settlement.capture)
+      const { capture } = settlement
+      // The payment itself tells its own capture; of a surplus one only the books know whether it was told before.
+      const told = capture && (!isNew(capture, captures) || (capture.surplus && (await needs.isBooked(work, capture))))
+      if (capture && !told) captures.push(capture)
       work.emit(...settlement.events)
     }
     const mine = own && attempts.get(own.attemptId)

@@ -5,7 +5,7 @@ import type { Changes } from '../application/changes.ts'
 import type { DuePayment } from '../application/heal-payments.ts'
 import type { PayableOrder } from '../application/open-payment.ts'
 import { entryOfCapture, entryOfRefund } from '../domain/ledger.ts'
-import type { ClosingReason, Payment, PaymentStatus } from '../domain/payment.ts'
+import type { Capture, ClosingReason, Payment, PaymentStatus } from '../domain/payment.ts'
 
 export type PaymentRow = {
   id: PaymentId
@@ -59,6 +59,14 @@ export async function lockPayments(
         as f (provider, id) join payments.payments o on o.provider = f.provider and o.provider_payment_id = f.id)
     order by p.id for update`.execute(work.tx)
   return rows.map(toPayment)
+}
+
+/** Whether the books have the capture of this provider payment; the payment that it belongs to is locked. */
+export async function isBooked(work: Work, { provider, providerPaymentId }: Capture): Promise<boolean> {
+  const { rows } = await sql<{ id: number }>`
+    select id from payments.captures
+    where provider = ${provider} and provider_payment_id = ${providerPaymentId}`.execute(work.tx)
+  return rows.length > 0
 }
 
 /** Saves what a command changed of payments that it has locked, in one statement. */
