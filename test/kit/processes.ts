@@ -8,8 +8,9 @@ import { readOrMakeKeys } from '#platform/security/keys.ts'
 import { send } from './buyer.ts'
 import { freePort } from './free-port.ts'
 
-const CLI = join(import.meta.dirname, '../../src/cli.ts')
-const SANDBOX = join(import.meta.dirname, '../../src/sandbox/main.ts')
+const ROOT = join(import.meta.dirname, '../..')
+const CLI = join(ROOT, 'src/cli.ts')
+const SANDBOX = join(ROOT, 'src/sandbox/main.ts')
 const READY_MS = 20_000
 const KEPT_OUTPUT_BYTES = 100_000
 
@@ -62,6 +63,7 @@ export async function startCluster(
     journalFile: join(dataDir, 'sandbox.jsonl'),
   })
   const env: Environment = {
+    NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/compiled'),
     NODE_ENV: 'test',
     LOG_LEVEL: 'error',
     SAMPLE_CATALOGUE: 'false',
