@@ -14,6 +14,8 @@ import { type Inbox, openInbox } from '../kit/inbox.ts'
 /** What a provider has to offer to be held to the contract: itself, tokens by outcome, its own books and its webhooks. */
 type Candidate = {
   readonly provider: PaymentProvider
+  /** The same with a key that the provider does not know. */
+  readonly stranger: PaymentProvider
   readonly tokens: Record<'ok' | 'declined' | 'requiresAction' | 'processing' | 'timeout' | 'error' | 'invalid', string>
   /** What the provider itself says it took and gave back for one of our payments, and in how many objects. */
   witness(reference: string): { objects: number; captured: number; refunded: number }
@@ -38,8 +40,11 @@ async function sandbox(): Promise<Candidate> {
     answerLateMs: 3 * TIMEOUT_MS,
     processingMs: 100,
   })
+  const clientWith = (key: string) =>
+    makeSandboxClient({ url: server.url, apiKey: key, webhookSecret: secret, timeoutMs: TIMEOUT_MS })
   return {
-    provider: makeSandboxClient({ url: server.url, apiKey, webhookSecret: secret, timeoutMs: TIMEOUT_MS }),
+    provider: clientWith(apiKey),
+    stranger: clientWith('sk_of_yesterday'),
     tokens: {
       ok: 'tok_ok',
       declined: 'tok_declined',
@@ -76,6 +81,7 @@ describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name,
   })
   afterAll(async () => {
     await provider.close()
+    await candidate.stranger.close()
     await candidate.close()
   })
 
@@ -179,6 +185,14 @@ describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name,
     await expect(provider.refund({ ...part, refundId: newId('ref') })).rejects.toBeInstanceOf(RefundRefused)
     expect(await provider.retrieve(providerPaymentId)).toMatchObject({ status: 'succeeded', refundedMinor: 1500 })
     expect(candidate.witness(charge.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 1500 })
+  })
+
+  test('a refund that our key did not let in is not refused: it can still be made', async () => {
+    const { id: providerPaymentId, amount } = await provider.charge(aCharge(candidate.tokens.ok))
+    const refund = { refundId: newId('ref'), providerPaymentId, amount }
+    const error = await candidate.stranger.refund(refund).catch((thrown) => thrown)
+    expect(error).toBeInstanceOf(CallFailed)
+    expect(await provider.refund(refund)).toMatch(/./)
   })
 
   test('does not know a payment that is not there', async () => {
