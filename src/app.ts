@@ -99,7 +99,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
 
   const problems: Problems = Object.assign({}, platformProblems, ...all.map((context) => context.problems))
   const http = await makeServer({ ...config, log, metrics, authenticate: contexts.users.authenticate })
-  await describeApi(http, problems, config.publicUrl)
+  await describeApi(http, { problems, publicUrl: config.publicUrl, authenticationRefuses: ['users.invalid-token'] })
   addHealth(http, db, metrics)
   for (const context of all) await http.register(context.routes, { prefix: '/v1' })
   await http.register(operationRoutes(platform), { prefix: '/v1' })

@@ -7,15 +7,29 @@ export type Keyset = readonly (string | number | null)[]
 /** An opaque cursor for "after this row". */
 export const cursorAfter = (keyset: Keyset): string => btoa(encodeURIComponent(JSON.stringify(keyset)))
 
-/** Reads a cursor back; undefined when it is not one of ours or has another number of values. */
-export function readCursor(cursor: string, values: number): Keyset | undefined {
+/** What a value of a cursor can be; only a text without NUL can be compared in SQL. */
+const IS_KIND = {
+  text: (value: unknown) => typeof value === 'string' && !value.includes('\0'),
+  number: (value: unknown) => typeof value === 'number' && Number.isFinite(value),
+  integer: (value: unknown) => Number.isSafeInteger(value),
+}
+export type CursorKind = keyof typeof IS_KIND
+type ValuesOf<Kinds extends readonly CursorKind[]> = {
+  readonly [Index in keyof Kinds]: Kinds[Index] extends 'text' ? string : number
+}
+
+/** Reads a cursor back; undefined unless it holds values of exactly these kinds, as one of ours does. */
+export function readCursor<const Kinds extends readonly CursorKind[]>(
+  cursor: string,
+  kinds: Kinds,
+): ValuesOf<Kinds> | undefined {
   try {
     const keyset: unknown = JSON.parse(decodeURIComponent(atob(cursor)))
     const ours =
       Array.isArray(keyset) &&
-      keyset.length === values &&
-      keyset.every((value) => value === null || typeof value === 'string' || typeof value === 'number')
-    return ours ? (keyset as Keyset) : undefined
+      keyset.length === kinds.length &&
+      kinds.every((kind, index) => IS_KIND[kind](keyset[index]))
+    return ours ? (keyset as never) : undefined
   } catch {
     return undefined
   }

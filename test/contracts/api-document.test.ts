@@ -117,7 +117,7 @@ describe('the service refuses to boot', () => {
       },
       ...{ log: makeLog({ level: 'silent' }), metrics: makeMetrics(), authenticate: async () => guest },
     })
-    await describeApi(app, platformProblems, 'http://localhost')
+    await describeApi(app, { problems: platformProblems, publicUrl: 'http://localhost', authenticationRefuses: [] })
     return app
   }
   const handler = async () => ({})

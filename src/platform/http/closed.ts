@@ -1,11 +1,17 @@
 import type { FastifyInstance } from 'fastify'
+import { closed } from './schemas.ts'
 
 type Schema = { readonly [keyword: string]: unknown }
 const isSchema = (value: unknown): value is Schema => typeof value === 'object' && value !== null
 
-/** Refuses to boot with a route whose input has an object schema that would let unknown properties through. */
+/**
+ * Refuses to boot with a route whose input has an object schema that would let unknown properties through. A route of
+ * the API that names no query takes none.
+ */
 export function refuseOpenSchemas(app: FastifyInstance): void {
-  app.addHook('onRoute', ({ method, url, schema = {} }) => {
+  app.addHook('onRoute', (route) => {
+    const { method, url, schema = {} } = route
+    if (!schema.hide) route.schema = { querystring: closed({}), ...schema }
     const inputs = schema as Record<string, unknown>
     for (const part of ['body', 'querystring', 'params']) {
       const open = openObject(inputs[part], part)

@@ -6,17 +6,36 @@ import { statusOf } from './problem.ts'
 import { ProblemSchema } from './schemas.ts'
 
 type Schema = { [keyword: string]: unknown }
-type Operation = { responses: Record<string, Schema>; parameters?: Schema[]; security?: Schema[] }
+type Operation = {
+  responses: Record<string, Schema>
+  requestBody?: { required?: boolean; content?: Record<string, { schema: { anyOf?: Schema[] } }> }
+  parameters?: Schema[]
+  security?: Schema[]
+}
 type RouteConfig = { permission?: string; idempotency?: Idempotency; refuses?: readonly string[] }
 
-/** Codes that any route can answer with, besides its own. */
-const EVERYWHERE = ['platform.malformed', 'platform.unavailable', 'platform.internal']
+/** Codes that any route can answer with, besides its own; those that only what takes a body or changes something can. */
+const EVERYWHERE = ['platform.malformed', 'platform.invalid', 'platform.unavailable', 'platform.internal']
+const OF_WRITES = [
+  'platform.unsupported-media-type',
+  'platform.too-large',
+  'platform.busy',
+  'platform.outcome-unknown',
+] as const
+
+export type Api = {
+  readonly problems: Problems
+  readonly publicUrl: string
+  /** What telling who asks can refuse, on any route. */
+  readonly authenticationRefuses: readonly string[]
+}
 
 /**
  * Describes every route in one OpenAPI 3.1 document: bodies become named components, and each operation lists the
  * problem codes that it refuses with. A route that names an unknown code refuses to boot.
  */
-export async function describeApi(app: FastifyInstance, problems: Problems, publicUrl: string): Promise<void> {
+export async function describeApi(app: FastifyInstance, api: Api): Promise<void> {
+  const { problems, publicUrl } = api
   app.addHook('onRoute', ({ method, url, config }) => {
     const unknown = (config as RouteConfig | undefined)?.refuses?.find((code) => !problems[code])
     if (unknown) throw new Error(`${String(method)} ${url} refuses ${unknown}, which no context's problems.ts names.`)
@@ -45,20 +64,23 @@ export async function describeApi(app: FastifyInstance, problems: Problems, publ
       schema: { ...schema, 'x-stoa': { method: route.method, ...(route.config as RouteConfig) } } as never,
     }),
     transformObject: (document) =>
-      finishDocument(('openapiObject' in document ? document.openapiObject : {}) as Schema, problems) as never,
+      finishDocument(('openapiObject' in document ? document.openapiObject : {}) as Schema, api) as never,
   })
 }
 
 /** Adds problem answers, headers and security to every operation, then hoists named schemas into components. */
-function finishDocument(document: Schema, problems: Problems): Schema {
+function finishDocument(document: Schema, { problems, authenticationRefuses }: Api): Schema {
   for (const path of Object.values(
     (document.paths ?? {}) as Record<string, Record<string, Operation & { 'x-stoa'?: RouteConfig }>>,
   )) {
-    for (const operation of Object.values(path)) {
+    for (const [method, operation] of Object.entries(path)) {
       const { permission, idempotency = 'none', refuses = [] } = operation['x-stoa'] ?? {}
       delete operation['x-stoa']
-      describeProblems(operation, [...refuses, ...EVERYWHERE, ...impliedBy(permission, idempotency)], problems)
+      const codes = [...refuses, ...EVERYWHERE, ...authenticationRefuses, ...impliedBy(permission, idempotency)]
+      describeProblems(operation, method === 'get' ? codes : [...codes, ...OF_WRITES], problems)
       if (idempotency !== 'none') addIdempotencyKey(operation, idempotency)
+      if (refuses.includes('platform.precondition-required')) addIfMatch(operation)
+      if (operation.requestBody && takesNull(operation.requestBody)) operation.requestBody.required = false
       operation.security = permission === 'public' ? [] : [{}, { bearer: [] }, { cartToken: [] }, { orderToken: [] }]
     }
   }
@@ -71,9 +93,7 @@ function finishDocument(document: Schema, problems: Problems): Schema {
 
 const impliedBy = (permission: string | undefined, idempotency: Idempotency): string[] => [
   ...(permission === 'public' ? [] : ['platform.unauthenticated', 'platform.forbidden']),
-  ...(idempotency === 'none'
-    ? []
-    : ['platform.idempotency-key-reused', 'platform.in-progress', 'platform.outcome-unknown']),
+  ...(idempotency === 'none' ? [] : ['platform.idempotency-key-reused', 'platform.in-progress']),
   ...(idempotency === 'required' || idempotency === 'natural' ? ['platform.idempotency-key-required'] : []),
 ]
 
@@ -96,6 +116,10 @@ function describeProblems(operation: Operation, codes: readonly string[], proble
   }
 }
 
+/** A body that may be null may be left out. */
+const takesNull = ({ content = {} }: NonNullable<Operation['requestBody']>): boolean =>
+  Object.values(content).some(({ schema }) => schema.anyOf?.some(({ type }) => type === 'null'))
+
 function addIdempotencyKey(operation: Operation, idempotency: Idempotency): void {
   operation.parameters = [
     ...(operation.parameters ?? []),
@@ -105,6 +129,19 @@ function addIdempotencyKey(operation: Operation, idempotency: Idempotency): void
       required: idempotency !== 'optional',
       schema: { type: 'string', minLength: 1, maxLength: 255 },
       description: 'The same key and body give the same answer, without doing it again.',
+    },
+  ]
+}
+
+function addIfMatch(operation: Operation): void {
+  operation.parameters = [
+    ...(operation.parameters ?? []),
+    {
+      in: 'header',
+      name: 'If-Match',
+      required: true,
+      schema: { type: 'string' },
+      description: 'The ETag that was read.',
     },
   ]
 }

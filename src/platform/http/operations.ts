@@ -1,9 +1,10 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
-import { cursorAfter, readCursor } from '#kernel/page.ts'
+import { cursorAfter } from '#kernel/page.ts'
 import { listDeadLetters, replayDeadLetter } from '#platform/messaging/dead-letters.ts'
 import type { Platform } from '#platform/platform.ts'
 import { refuse } from '#platform/problems.ts'
 import { noContent } from './answer.ts'
+import { placeOf } from './cursor.ts'
 import { closed, named, pageQuery, pageSchema, TimeSchema } from './schemas.ts'
 
 const DeadLetterView = named(
@@ -37,9 +38,8 @@ export const operationRoutes =
         config: { permission: 'events:read' },
       },
       async ({ query: { limit = 20, cursor } }) => {
-        const after = cursor ? readCursor(cursor, 2) : [0, '']
-        if (!after) throw refuse('platform.malformed', 'The cursor is not one of ours.')
-        const rows = await listDeadLetters(db, limit + 1, { eventId: Number(after[0]), consumer: String(after[1]) })
+        const [eventId, consumer] = cursor === undefined ? [0, ''] : placeOf(cursor, 'integer', 'text')
+        const rows = await listDeadLetters(db, limit + 1, { eventId, consumer })
         const last = rows.length > limit ? rows[limit - 1] : undefined
         return { data: rows.slice(0, limit), nextCursor: last ? cursorAfter([last.eventId, last.consumer]) : null }
       },

@@ -39,19 +39,27 @@ type ValidationItem = { keyword: string; instancePath: string; params: Record<st
 /** Turns a schema violation into a refusal: a wrong shape, and anything wrong outside the body, is 400; a wrong value 422. */
 function fromValidation(error: FastifyError & { validation: ValidationItem[]; validationContext?: string }): Refusal {
   const inBody = error.validationContext === 'body'
-  const errors = error.validation.slice(0, 20).map((item) => {
+  const items = withoutNull(error.validation)
+  const errors = items.slice(0, 20).map((item) => {
     const property = item.params.missingProperty ?? item.params.additionalProperty
     const path = property === undefined ? item.instancePath : `${item.instancePath}/${escapePointer(String(property))}`
     const detail =
       item.keyword === 'additionalProperties' ? 'is not a known property' : (item.message ?? 'is not valid')
     return { pointer: inBody ? path : `/${error.validationContext}${path}`, detail }
   })
-  const misshapen = !inBody || error.validation.some((item) => SHAPE.has(item.keyword))
+  const misshapen = !inBody || items.some((item) => SHAPE.has(item.keyword))
   const first = errors[0] ? `${errors[0].pointer || 'The body'} ${errors[0].detail}.` : undefined
   return refuse(misshapen ? 'platform.malformed' : 'platform.invalid', first, { errors })
 }
 
-const escapePointer = (part: string): string => part.replaceAll('~', '~0').replaceAll('/', '~1')
+/** Of a value that may also be null, only what its own schema says: that it is not null either tells nobody anything. */
+function withoutNull(items: readonly ValidationItem[]): readonly ValidationItem[] {
+  const isNull = ({ keyword, params }: ValidationItem) => keyword === 'type' && params.type === 'null'
+  const told = items.filter((item) => !isNull(item) && item.keyword !== 'anyOf')
+  return items.some(isNull) && told.length > 0 ? told : items
+}
+
+export const escapePointer = (part: string): string => part.replaceAll('~', '~0').replaceAll('/', '~1')
 
 /** What went wrong, as a refusal that may be told; undefined when it is our own fault. */
 export function asRefusal(error: unknown): Refusal | undefined {
@@ -72,8 +80,9 @@ export function asRefusal(error: unknown): Refusal | undefined {
 
 /** Sends a refusal as an RFC 9457 problem document. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
-  const { retryAfterSeconds, ...facts } = refusal.facts
-  const status = statusOf(refusal.code, refusal)
+  const { retryAfterSeconds } = refusal.facts
+  const problem = problemOf(refusal, request.id)
+  const { status } = problem
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
   if (status === 401)
     reply.header(
@@ -83,17 +92,25 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, refusa
   return reply
     .code(status)
     .header('cache-control', 'no-store')
-    .header('content-type', 'application/problem+json; charset=utf-8')
+    .header('content-type', PROBLEM_TYPE)
     .serializer((body: unknown) => JSON.stringify(body))
-    .send({
-      type: `/problems/${refusal.code}`,
-      title: refusal.title,
-      status,
-      detail: refusal.message,
-      code: refusal.code,
-      instance: request.id,
-      ...facts,
-    })
+    .send(problem)
+}
+
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+
+/** The problem document (RFC 9457) of a refusal. */
+export function problemOf(refusal: Refusal, requestId: string) {
+  const { retryAfterSeconds: _, ...facts } = refusal.facts
+  return {
+    type: `/problems/${refusal.code}`,
+    title: refusal.title,
+    status: statusOf(refusal.code, refusal),
+    detail: refusal.message,
+    code: refusal.code,
+    instance: requestId,
+    ...facts,
+  }
 }
 
 /** The one error handler: refusals are told, bugs and outages are logged and answered without detail. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import { Ajv } from 'ajv'
@@ -9,7 +10,7 @@ import type { Log } from '#platform/telemetry/log.ts'
 import type { HttpMetrics } from '#platform/telemetry/metrics.ts'
 import { refuseOpenSchemas } from './closed.ts'
 import { type Authenticate, guardRoutes } from './permissions.ts'
-import { makeErrorHandler } from './problem.ts'
+import { escapePointer, makeErrorHandler, PROBLEM_TYPE, problemOf } from './problem.ts'
 import { allowedMethods, watchRoutes } from './routes.ts'
 import { drainOnClose } from './shutdown.ts'
 
@@ -47,6 +48,7 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
     },
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
+    clientErrorHandler: answerUnreadable,
     frameworkErrors: (error, request, reply) => void makeErrorHandler(options.log)(error, request, reply),
   })
   app.removeContentTypeParser('text/plain')
@@ -56,6 +58,7 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   watchRoutes(app)
   refuseOpenSchemas(app)
   guardRoutes(app, options.authenticate)
+  refuseUnreadBodies(app)
   refuseBrokenText(app)
   observe(app, options)
   await app.register(helmet, {
@@ -72,14 +75,40 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   return app
 }
 
+/** What is no HTTP at all, or ambiguous about where it ends, is told so, and the connection is closed. */
+function answerUnreadable(error: Error & { code: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const body = JSON.stringify(problemOf(refuse('platform.malformed', 'The request could not be read.'), randomUUID()))
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}
+
 /** Bodies are taken as they are; query, path and headers are text and turned into numbers and booleans where asked. */
 function useStrictValidation(app: FastifyInstance): void {
   const common = { removeAdditional: false, useDefaults: true, allErrors: false, strict: false } as const
-  const strict = addFormats(new Ajv({ ...common, coerceTypes: false }))
-  const coercing = addFormats(new Ajv({ ...common, coerceTypes: true }))
+  const strict = withFormats(new Ajv({ ...common, coerceTypes: false }))
+  const coercing = withFormats(new Ajv({ ...common, coerceTypes: true }))
   app.setValidatorCompiler(({ schema, httpPart }) =>
     (httpPart === 'body' ? strict : coercing).compile(schema as object),
   )
+}
+
+/** The usual formats; a date-time is one that a Date can hold: no leap second, no offset without minutes. */
+function withFormats(ajv: Ajv): Ajv {
+  const { 'date-time': known } = addFormats(ajv).formats
+  const { validate } = known as { validate: (text: string) => boolean }
+  return ajv.addFormat('date-time', (text) => validate(text) && !Number.isNaN(Date.parse(text)))
+}
+
+/** A body where none is taken would be dropped in silence. Raw ones are a matter of their route. */
+function refuseUnreadBodies(app: FastifyInstance): void {
+  app.addHook('preValidation', async ({ body, routeOptions, is404 }) => {
+    if (is404 || body === undefined || body === null || Buffer.isBuffer(body) || routeOptions.schema?.body) return
+    throw refuse('platform.malformed', 'This operation takes no body.', {
+      errors: [{ pointer: '', detail: 'is not taken here' }],
+    })
+  })
 }
 
 /** NUL, which PostgreSQL cannot store, and lone surrogates, which are no text, are refused wherever they stand. */
@@ -94,11 +123,15 @@ function refuseBrokenText(app: FastifyInstance): void {
   })
 }
 
-function brokenText(value: unknown, pointer: string): string | undefined {
+/** Deeper than any body of ours: what walks through one is not to run out of stack. */
+const MAX_DEPTH = 20
+
+function brokenText(value: unknown, pointer: string, depth = 0): string | undefined {
+  if (depth > MAX_DEPTH) throw refuse('platform.malformed', `The body is nested deeper than ${MAX_DEPTH} levels.`)
   if (typeof value === 'string') return value.includes('\0') || !value.isWellFormed() ? pointer : undefined
   if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return undefined
   for (const [key, inner] of Object.entries(value)) {
-    const found = brokenText(key, pointer) ?? brokenText(inner, `${pointer}/${key}`)
+    const found = brokenText(key, pointer) ?? brokenText(inner, `${pointer}/${escapePointer(key)}`, depth + 1)
     if (found !== undefined) return found
   }
   return undefined

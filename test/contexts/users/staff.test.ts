@@ -147,7 +147,7 @@ describe('staff', () => {
       shop.send('PATCH', `/v1/users/${clerk.id}`, { roles: ['finance'] }, { ...bearer(boss), ...headers })
     expect(await patch({})).toMatchObject({ status: 428, body: { code: 'platform.precondition-required' } })
     expect(await patch({ 'if-match': '"7"' })).toMatchObject({ status: 412, body: { code: 'platform.stale' } })
-    expect(await patch({ 'if-match': 'W/"1"' })).toMatchObject({ status: 412 })
+    expect(await patch({ 'if-match': 'W/"0"' })).toMatchObject({ status: 412 })
     expect(await patch({ 'if-match': '"1"' })).toMatchObject({ status: 200, headers: { etag: '"2"' } })
     expect(await patch({ 'if-match': '"1"' })).toMatchObject({ status: 412 })
   })

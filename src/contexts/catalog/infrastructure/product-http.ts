@@ -1,12 +1,11 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
 import type { ProductId } from '#kernel/ids.ts'
 import type { Currency } from '#kernel/money.ts'
 import type { Work } from '#platform/db/work.ts'
 import { created, noContent, ok } from '#platform/http/answer.ts'
+import { etagOf, versionOf } from '#platform/http/etag.ts'
 import { closed, idSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
-import { refuse as refuseAs } from '#platform/problems.ts'
 import type { CatalogUseCases } from '../application/use-cases.ts'
 import { newProductOf, newVariantOf, productChangesOf, variantChangesOf } from './product-input.ts'
 import { readProductViews } from './product-views.ts'
@@ -35,7 +34,7 @@ export const productRoutes =
   async (app) => {
     const view = async (work: Work, id: ProductId) => {
       const [product] = await readProductViews(work.tx, [id], currency, true)
-      return { body: product!.view, etag: `"${product!.version}"` }
+      return { body: product!.view, etag: etagOf(product!.version) }
     }
     const viewed = async (work: Work, id: ProductId) => {
       const { body, etag } = await view(work, id)
@@ -239,12 +238,3 @@ export const productRoutes =
         }).finally(changed),
     )
   }
-
-/** The version in If-Match: an ETag begins with it. Refuses platform.precondition-required and platform.stale. */
-function versionOf(request: FastifyRequest): number {
-  const given = request.headers['if-match']
-  if (given === undefined) throw refuseAs('platform.precondition-required')
-  const version = /^(?:W\/)?"(\d{1,9})(?:-[\w-]+)?"$/.exec(given.trim())?.[1]
-  if (version === undefined) throw refuseAs('platform.stale')
-  return Number(version)
-}

@@ -1,6 +1,7 @@
 import { type FastifyPluginAsyncTypebox, type Static, Type } from '@fastify/type-provider-typebox'
-import { pageOf, readCursor } from '#kernel/page.ts'
+import { pageOf } from '#kernel/page.ts'
 import { created } from '#platform/http/answer.ts'
+import { placeOf } from '#platform/http/cursor.ts'
 import { closed, nullable, pageSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import { refuse as refuseAs } from '#platform/problems.ts'
@@ -31,11 +32,7 @@ export const stockRoutes =
         config: { permission: 'inventory:read' },
       },
       async ({ query: { limit = 20, cursor, variantId, sku } }) => {
-        const after = cursor === undefined ? undefined : readCursor(cursor, 2)
-        if (cursor !== undefined && !after?.every((value) => typeof value === 'string' && !value.includes('\0')))
-          throw refuseAs('platform.malformed', 'cursor is not one that this list gave.', {
-            errors: [{ pointer: '/querystring/cursor', detail: 'is not one that this list gave' }],
-          })
+        const after = cursor === undefined ? undefined : placeOf(cursor, 'text', 'text')
         const rows = await readInventory(db, { variantId, sku, location: undefined, limit, after })
         const page = pageOf(
           rows,
@@ -65,7 +62,6 @@ export const stockRoutes =
             'catalog.stock-moved',
             'catalog.stock-below-zero',
             'catalog.stock-is-sold',
-            'platform.invalid',
           ],
         },
       },

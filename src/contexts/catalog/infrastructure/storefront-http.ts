@@ -1,8 +1,10 @@
 import { type FastifyPluginAsyncTypebox, type Static, Type } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Currency, isCurrency } from '#kernel/money.ts'
-import { cursorAfter, type Keyset, readCursor } from '#kernel/page.ts'
+import { cursorAfter, type Keyset } from '#kernel/page.ts'
 import type { Reader } from '#platform/db/work.ts'
+import { badParameter, placeOf } from '#platform/http/cursor.ts'
+import { etagOf } from '#platform/http/etag.ts'
 import { closed, named, nullable } from '#platform/http/schemas.ts'
 import { refuse as refuseAs } from '#platform/problems.ts'
 import { refuse } from '../domain/problems.ts'
@@ -70,7 +72,7 @@ export const storefrontRoutes =
         }
         const [product] = await readProductViews(db, [idOrHandle], currency, true)
         if (!product) throw refuse('catalog.product-not-found')
-        reply.header('etag', `"${product.version}"`).header('cache-control', 'no-store')
+        reply.header('etag', etagOf(product.version)).header('cache-control', 'no-store')
         return product.view
       },
     )
@@ -111,13 +113,13 @@ const isKnown = (ifNoneMatch: string | undefined, etag: string): boolean =>
   (ifNoneMatch.trim() === '*' || ifNoneMatch.split(',').some((known) => known.trim().replace(/^W\//, '') === etag))
 
 function currencyOf(given: string | undefined, fallback: Currency): Currency {
-  if (given !== undefined && !isCurrency(given)) throw malformed('currency', 'is not an ISO 4217 code')
+  if (given !== undefined && !isCurrency(given)) throw badParameter('currency', 'is not an ISO 4217 code')
   return given ?? fallback
 }
 
 function searchOf(query: Static<typeof ProductQuery>, defaultCurrency: Currency): ProductSearch {
   const sort = query.sort ?? (query.q === undefined ? '-createdAt' : 'relevance')
-  if (sort === 'relevance' && query.q === undefined) throw malformed('sort', 'can be relevance only with q')
+  if (sort === 'relevance' && query.q === undefined) throw badParameter('sort', 'can be relevance only with q')
   return {
     words: query.q,
     category: query.category,
@@ -143,21 +145,12 @@ function searchOf(query: Static<typeof ProductQuery>, defaultCurrency: Currency)
 
 /** A cursor belongs to its sort, and holds that sort's kind of value. */
 function afterOf(cursor: string, sort: Sort): Keyset {
-  const [cursorSort, key, id] = readCursor(cursor, 3) ?? []
-  const fits = sort.endsWith('title')
-    ? typeof key === 'string'
-    : sort === 'relevance'
-      ? typeof key === 'number'
-      : Number.isSafeInteger(key)
-  if (cursorSort !== sort || !fits || typeof id !== 'string' || /\0/.test(`${key}${id}`))
-    throw malformed('cursor', 'is not one that this list gave')
-  return [key as string | number, id]
+  const kind = sort.endsWith('title') ? 'text' : sort === 'relevance' ? 'number' : 'integer'
+  const [cursorSort, key, id] = placeOf(cursor, 'text', kind, 'text')
+  if (cursorSort !== sort) throw badParameter('cursor', 'is one of another sort')
+  // What is no real would be an error of the cast.
+  return [typeof key === 'number' && sort === 'relevance' ? Math.fround(key) : key, id]
 }
-
-const malformed = (parameter: string, detail: string) =>
-  refuseAs('platform.malformed', `${parameter} ${detail}.`, {
-    errors: [{ pointer: `/querystring/${parameter}`, detail }],
-  })
 
 async function listForStaff(db: Reader, search: ProductSearch) {
   const { found, facets } = await searchProducts(db, search)

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Id, OrderId } from '#kernel/ids.ts'
 import { money } from '#kernel/money.ts'
-import { type Page, pageOf, readCursor } from '#kernel/page.ts'
+import { type Page, pageOf } from '#kernel/page.ts'
 import type { Reader } from '#platform/db/work.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
 import type { Order, OrderStatus } from '../domain/order.ts'
@@ -77,7 +77,7 @@ export type OrderFilter = {
   readonly placedBefore?: Date
   readonly oldestFirst: boolean
   readonly limit: number
-  readonly cursor?: string
+  readonly afterId?: string
 }
 
 type SummaryRow = Pick<
@@ -109,10 +109,8 @@ export function makeOrderViews({ open, blindIndex }: Encryption) {
     placedAt: row.placed_at.toISOString(),
   })
 
-  /** One page of orders, in the order of their ids: the time they were placed. Undefined: the cursor is not ours. */
-  const listOrders = async (db: Reader, filter: OrderFilter): Promise<Page<OrderSummary> | undefined> => {
-    const after = filter.cursor === undefined ? undefined : readCursor(filter.cursor, 1)
-    if (filter.cursor !== undefined && !after) return undefined
+  /** One page of orders, in the order of their ids: the time they were placed. */
+  const listOrders = async (db: Reader, filter: OrderFilter): Promise<Page<OrderSummary>> => {
     const conditions = [
       sql`true`,
       ...(filter.userId ? [sql`o.user_id = ${filter.userId}`] : []),
@@ -125,7 +123,7 @@ export function makeOrderViews({ open, blindIndex }: Encryption) {
       ...(filter.sku
         ? [sql`exists (select from orders.order_lines s where s.order_id = o.id and s.sku = ${filter.sku})`]
         : []),
-      ...(after ? [filter.oldestFirst ? sql`o.id > ${after[0]}` : sql`o.id < ${after[0]}`] : []),
+      ...(filter.afterId ? [filter.oldestFirst ? sql`o.id > ${filter.afterId}` : sql`o.id < ${filter.afterId}`] : []),
     ]
     const { rows } = await sql<SummaryRow>`
       select o.id, o.number, o.status, o.payment_status, o.fulfilment, o.return_status, o.currency, o.total_minor,

@@ -1,8 +1,8 @@
 import { type FastifyPluginAsyncTypebox, type Static, Type } from '@fastify/type-provider-typebox'
 import { created, ok } from '#platform/http/answer.ts'
+import { placeOf } from '#platform/http/cursor.ts'
 import { closed, EmailSchema, idSchema, pageQuery, pageSchema, textSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
-import { refuse as refusePlatform } from '#platform/problems.ts'
 import type { OrdersUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
 import type { OrderFilter, OrderViews } from './order-views.ts'
@@ -114,7 +114,6 @@ export const orderRoutes =
         const seesAll = permissions.has('orders:read')
         if (!userId && !seesAll) throw refuse('orders.sign-in')
         const page = await views.listOrders(db, filterOf(request.query, seesAll ? null : userId))
-        if (!page) throw refusePlatform('platform.malformed', 'The cursor is not one of ours.')
         reply.header('cache-control', 'no-store')
         return { data: [...page.data], nextCursor: page.nextCursor }
       },
@@ -153,12 +152,13 @@ export const orderRoutes =
 type Query = Static<typeof ListQuery>
 
 function filterOf(query: Query, userId: string | null): OrderFilter {
-  const { limit = 20, sort = '-placedAt', 'placedAt[gte]': from, 'placedAt[lt]': before, ...rest } = query
+  const { limit = 20, cursor, sort = '-placedAt', 'placedAt[gte]': from, 'placedAt[lt]': before, ...rest } = query
   return {
     ...rest,
     userId,
     limit,
     oldestFirst: sort === 'placedAt',
+    ...(cursor === undefined ? {} : { afterId: placeOf(cursor, 'text')[0] }),
     ...(from ? { placedFrom: new Date(from) } : {}),
     ...(before ? { placedBefore: new Date(before) } : {}),
   }

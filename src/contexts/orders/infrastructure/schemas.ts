@@ -65,11 +65,8 @@ export const CreateCartBody = named(
   }),
 )
 
-/** The same schema, or null to clear it. Not `anyOf`, which would answer a wrong value as a wrong shape. */
-const clearable = <Schema extends TSchema>(schema: Schema) => {
-  const { title: _, type, ...rest } = schema as Schema & { title?: string; type: string }
-  return Type.Optional(Type.Unsafe<Static<Schema> | null>({ ...rest, type: [type, 'null'] }))
-}
+/** Left out it stays as it is, null clears it. */
+const clearable = <Schema extends TSchema>(schema: Schema) => Type.Optional(nullable(schema))
 
 export const ChangeCartBody = named(
   'ChangeCart',

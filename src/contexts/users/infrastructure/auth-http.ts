@@ -41,7 +41,7 @@ export const authRoutes =
         },
         config: {
           permission: 'public',
-          refuses: ['users.invalid-token', 'users.weak-password', 'users.too-busy', 'platform.invalid'],
+          refuses: ['users.weak-password', 'users.too-busy'],
         },
       },
       async (request, reply) => {
@@ -65,7 +65,7 @@ export const authRoutes =
         },
         config: {
           permission: 'public',
-          refuses: ['users.invalid-token', 'users.wrong-credentials', 'users.too-busy', 'platform.invalid'],
+          refuses: ['users.wrong-credentials', 'users.too-busy'],
         },
       },
       async (request, reply) => {
@@ -86,7 +86,7 @@ export const authRoutes =
         },
         config: {
           permission: 'public',
-          refuses: ['users.invalid-token', 'users.invalid-refresh-token', 'platform.invalid'],
+          refuses: ['users.invalid-refresh-token'],
         },
       },
       (request, reply) =>
@@ -103,7 +103,7 @@ export const authRoutes =
           body: nullable(LogOut),
           response: { 204: Type.Null() },
         },
-        config: { permission: 'public', refuses: ['users.invalid-token', 'platform.invalid'] },
+        config: { permission: 'public' },
       },
       (request, reply) =>
         answerOne(request, reply, async (single) => {

@@ -1,11 +1,11 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import type { UserId } from '#kernel/ids.ts'
-import { readCursor } from '#kernel/page.ts'
 import { created, ok } from '#platform/http/answer.ts'
+import { placeOf } from '#platform/http/cursor.ts'
+import { etagOf, versionOf } from '#platform/http/etag.ts'
 import { closed, EmailSchema, idSchema, named, pageQuery, pageSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
-import { refuse as refusePlatform } from '#platform/problems.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
 import { ROLES } from '../domain/roles.ts'
@@ -42,7 +42,7 @@ export const userRoutes =
       '/users/me',
       {
         schema: { operationId: 'readMe', summary: 'Who I am', tags: ['users'], response: { 200: UserSchema } },
-        config: { permission: 'account:read', refuses: ['users.invalid-token'] },
+        config: { permission: 'account:read' },
       },
       async (request) => (await views.findUser(userIdOf(request))).user,
     )
@@ -60,7 +60,7 @@ export const userRoutes =
         config: {
           permission: 'account:write',
           idempotency: 'optional',
-          refuses: ['users.invalid-token', 'platform.invalid'],
+          refuses: ['platform.invalid'],
         },
       },
       (request, reply) =>
@@ -77,10 +77,10 @@ export const userRoutes =
           querystring: UserQuery,
           response: { 200: named('UserPage', pageSchema(UserSchema)) },
         },
-        config: { permission: 'users:read', refuses: ['users.invalid-token'] },
+        config: { permission: 'users:read' },
       },
       async ({ query: { limit = 20, cursor, email, kind } }) => {
-        const afterId = cursor === undefined ? undefined : idAfter(cursor)
+        const [afterId] = cursor === undefined ? [] : placeOf(cursor, 'text')
         const { data, nextCursor } = await views.listUsers({ limit, afterId, email, kind })
         return { data: [...data], nextCursor }
       },
@@ -99,14 +99,7 @@ export const userRoutes =
         config: {
           permission: 'users:write',
           idempotency: 'optional',
-          refuses: [
-            'users.invalid-token',
-            'users.weak-password',
-            'users.cannot-grant',
-            'users.email-taken',
-            'users.too-busy',
-            'platform.invalid',
-          ],
+          refuses: ['users.weak-password', 'users.cannot-grant', 'users.email-taken', 'users.too-busy'],
         },
       },
       async (request, reply) => {
@@ -129,7 +122,7 @@ export const userRoutes =
           params: UserParams,
           response: { 200: UserSchema },
         },
-        config: { permission: 'users:read', refuses: ['users.invalid-token', 'users.not-found'] },
+        config: { permission: 'users:read', refuses: ['users.not-found'] },
       },
       async (request, reply) => {
         const { user, version } = await views.findUser(request.params.id)
@@ -153,14 +146,12 @@ export const userRoutes =
           permission: 'roles:grant',
           idempotency: 'optional',
           refuses: [
-            'users.invalid-token',
             'users.not-found',
             'users.not-staff',
             'users.cannot-grant',
             'users.last-owner',
             'platform.stale',
             'platform.precondition-required',
-            'platform.invalid',
           ],
         },
       },
@@ -175,7 +166,7 @@ export const userRoutes =
       '/roles',
       {
         schema: { operationId: 'listRoles', summary: 'Who may do what', tags: ['users'], response: { 200: Roles } },
-        config: { permission: 'roles:read', refuses: ['users.invalid-token'] },
+        config: { permission: 'roles:read' },
       },
       async () => ({
         data: Object.entries(ROLES).map(([name, permissions]) => ({
@@ -190,22 +181,4 @@ export const userRoutes =
 function userIdOf({ actor }: FastifyRequest): UserId {
   if (!actor.userId) throw refuse('users.not-found')
   return actor.userId
-}
-
-function idAfter(cursor: string): string {
-  const [id] = readCursor(cursor, 1) ?? []
-  if (typeof id === 'string') return id
-  throw refusePlatform('platform.malformed', 'The cursor is not one that this list gave.', {
-    errors: [{ pointer: '/querystring/cursor', detail: 'is not one that this list gave' }],
-  })
-}
-
-const etagOf = (version: number) => `"${version}"`
-
-function versionOf({ headers }: FastifyRequest): number {
-  const given = headers['if-match']
-  if (given === undefined) throw refusePlatform('platform.precondition-required')
-  const [, version] = /^"(\d{1,9})"$/.exec(given) ?? []
-  if (version === undefined) throw refusePlatform('platform.stale')
-  return Number(version)
 }
