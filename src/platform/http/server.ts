@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import cors from '@fastify/cors'
-import helmet from '@fastify/helmet'
 import { Ajv } from 'ajv'
 import addFormatsModule from 'ajv-formats'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
@@ -61,15 +60,6 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   refuseUnreadBodies(app)
   refuseBrokenText(app)
   observe(app, options)
-  await app.register(helmet, {
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
-    },
-    referrerPolicy: { policy: 'no-referrer' },
-    strictTransportSecurity: options.production ? { maxAge: 31_536_000, includeSubDomains: true } : false,
-    crossOriginResourcePolicy: { policy: 'cross-origin' },
-  })
   await app.register(cors, corsOf(options))
   answerUnknownRoutes(app)
   return app
@@ -137,15 +127,19 @@ function brokenText(value: unknown, pointer: string, depth = 0): string | undefi
   return undefined
 }
 
-/** The request log and the latency histogram; both name the route's pattern, never the address with its ids. */
-function observe(app: FastifyInstance, { log, metrics }: ServerOptions): void {
-  app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id)
+/** Security headers and request ids, the request log and the latency histogram; the last two name the route's pattern, never the address with its ids. */
+function observe(app: FastifyInstance, { production, log, metrics }: ServerOptions): void {
+  const securityHeaders = securityHeadersOf(production)
+  // These lines hold what is named here and no more: looking for secrets in them took a tenth of a cached page's time.
+  const lines = log.child({}, { redact: [] })
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers(securityHeaders).header('x-request-id', request.id)
+    done()
   })
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unknown'
     metrics.observe(request.method, route, reply.statusCode, reply.elapsedTime)
-    log.info(
+    lines.info(
       {
         requestId: request.id,
         method: request.method,
@@ -156,8 +150,20 @@ function observe(app: FastifyInstance, { log, metrics }: ServerOptions): void {
       },
       'request',
     )
+    done()
   })
 }
+
+/** What a browser is told to keep to, whatever the answer; pages that people read say themselves what else they need. */
+const securityHeadersOf = (production: boolean): Readonly<Record<string, string>> => ({
+  'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'cross-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  ...(production ? { 'strict-transport-security': 'max-age=31536000; includeSubDomains' } : {}),
+})
 
 const actorOf = ({ actor }: FastifyRequest) => (actor ? { actor: actor.kind, actorId: actor.userId } : {})
 

@@ -16,6 +16,10 @@ const SECRET = [
   'billingAddress',
 ]
 
+/** One write for many lines: a write for each took a third of a cached page's time. What is buffered is written at the exit. */
+const BUFFERED_BYTES = 4_096
+const FLUSH_MS = 100
+
 /** Makes the process's logger. `sync` is for tests and short commands; a service writes in the background. */
 export function makeLog(options: { level: string; sync?: boolean }): Log {
   const paths = SECRET.flatMap((name) => [name, `*.${name}`, `req.headers.${name}`])
@@ -27,7 +31,9 @@ export function makeLog(options: { level: string; sync?: boolean }): Log {
       redact: { paths, censor: '[redacted]' },
       serializers: { err: describeError },
     },
-    pino.destination({ sync: options.sync ?? false, minLength: 0 }),
+    pino.destination(
+      options.sync ? { sync: true } : { sync: false, minLength: BUFFERED_BYTES, periodicFlush: FLUSH_MS },
+    ),
   )
 }
 
