@@ -29,6 +29,7 @@ import { makeEncryption } from '#platform/security/encryption.ts'
 import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
 import { type Log, makeLog } from '#platform/telemetry/log.ts'
 import { makeMetrics } from '#platform/telemetry/metrics.ts'
+import { auditMeasures } from './audit/measures.ts'
 import type { Config } from './config.ts'
 
 export type App = {
@@ -95,7 +96,8 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   const events = makeRelay(perform, transport, log)
   const relay = pump({ name: 'relay', everyMs: 1_000, atLeastMs: 5, run: events.drain })
   pump({ name: 'retries', everyMs: 1_000, run: transport.retryDue })
-  metrics.add(...messagingMeasures(db), ...jobMeasures(db), ...all.flatMap((context) => context.measures))
+  const measures = [...messagingMeasures(db), ...jobMeasures(db), ...auditMeasures(db, clock)]
+  metrics.add(...measures, ...all.flatMap((context) => context.measures))
 
   const problems: Problems = Object.assign({}, platformProblems, ...all.map((context) => context.problems))
   const http = await makeServer({ ...config, log, metrics, authenticate: contexts.users.authenticate })

@@ -68,6 +68,22 @@ test('an honest history passes every oracle', async () => {
   )
 })
 
+test('money taken for an order that is not paid is a number in /metrics, and 0 otherwise', async () => {
+  const number = async () => /^stoa_paid_without_order (\d+)$/m.exec((await shop.send('GET', '/metrics')).text)?.[1]
+  const shipped = "from orders.orders where status = 'shipped'"
+  shop.clock.advance(1)
+  expect(await number()).toBe('0')
+  await run(
+    `create table public.kept as select id ${shipped}; update orders.orders set status = 'cancelled' where status = 'shipped'`,
+  )
+  const planted = await number()
+  await run(
+    "update orders.orders set status = 'shipped' where id in (select id from public.kept); drop table public.kept",
+  )
+  expect(planted).toBe('1')
+  shop.clock.advance(-1)
+})
+
 /** What is planted, as the tables' owner and past their constraints; the oracles that must fire, and what heals it. */
 const plants: [string, string, string, string][] = [
   [
