@@ -15,10 +15,20 @@ export type Problem = { readonly kind: RefusalKind; readonly title: string; read
 /** Everything that a context can refuse, by code (`context.what-is-wrong`): one literal table in its `domain/problems.ts`. */
 export type Problems = Readonly<Record<string, Problem>>
 
+/** What every problem document says by itself (RFC 9457): no fact may take such a name. */
+type Reserved = { readonly [Name in 'type' | 'title' | 'status' | 'detail' | 'code' | 'instance']?: never }
+
 /** What a refusal tells beside its detail: `errors` with JSON pointers where the input is at fault, and other facts. */
-export type RefusalFacts = {
+export type RefusalFacts = Reserved & {
   readonly errors?: readonly { readonly pointer: string; readonly detail: string; readonly [fact: string]: unknown }[]
   readonly retryAfterSeconds?: number
+  /** These are the problem document's own. */
+  readonly type?: never
+  readonly title?: never
+  readonly status?: never
+  readonly detail?: never
+  readonly code?: never
+  readonly instance?: never
   readonly [fact: string]: unknown
 }
 

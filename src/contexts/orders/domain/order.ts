@@ -82,7 +82,7 @@ export type LineUnits = { readonly itemId: CartItemId; readonly quantity: number
 function to(order: Order, status: OrderStatus): OrderStatus {
   if (canBecome(order.status, status)) return status
   throw refuse('orders.invalid-transition', `A ${order.status} order cannot become ${status}.`, {
-    status: order.status,
+    orderStatus: order.status,
   })
 }
 
@@ -176,7 +176,7 @@ export function expire(order: Order): Decision<Order> {
 
 /** A person ends an order of which nothing has shipped; every unit counts as cancelled. An expired one has ended already. */
 export function cancel(order: Order): Decision<Order> {
-  if (order.status === 'expired') throw refuse('orders.invalid-transition', undefined, { status: order.status })
+  if (order.status === 'expired') throw refuse('orders.invalid-transition', undefined, { orderStatus: order.status })
   return end(order)
 }
 
@@ -187,7 +187,7 @@ function end(order: Order): Decision<Order> {
   const status = to(order, 'cancelled')
   if (order.lines.some((line) => line.shipped > 0))
     throw refuse('orders.invalid-transition', 'A part of the order has shipped already: return it instead.', {
-      status: order.status,
+      orderStatus: order.status,
     })
   const lines = order.lines.map((line) => ({ ...line, cancelled: line.quantity }))
   const state: Order = { ...order, status, lines, holdUntil: null }
@@ -223,7 +223,7 @@ export function deliver(order: Order): Decision<Order> {
   const status = to(order, 'delivered')
   if (order.status === 'paid' && order.lines.some((line) => line.requiresShipping))
     throw refuse('orders.invalid-transition', 'The order must be shipped before it is delivered.', {
-      status: order.status,
+      orderStatus: order.status,
     })
   const lines = order.lines.map((line) => ({ ...line, shipped: line.quantity - line.cancelled }))
   const state: Order = { ...order, status, fulfilment: 'delivered', lines }
