@@ -32,13 +32,11 @@ export async function storeWebhook(
 export async function claimInbox(db: Reader, now: Date): Promise<{ events: InboxEvent[]; claimed: number }> {
   const { rows } = await sql<InboxEvent & { isDone: boolean }>`
     with due as (
-      select i.id, i.claims_capture and exists (
-          select from payments.payments p
-          where p.provider = i.provider and p.provider_payment_id = i.provider_payment_id and p.status = 'captured'
-        ) and not exists (
-          select from payments.attempts a join payments.payments p on p.id = a.payment_id
-          where p.provider = i.provider and p.provider_payment_id = i.provider_payment_id and a.lease_until is not null
-        ) as known
+      select i.id, i.claims_capture and coalesce((
+          select p.status = 'captured'
+            and not exists (select from payments.attempts a where a.payment_id = p.id and a.lease_until is not null)
+          from payments.payments p where p.provider = i.provider and p.provider_payment_id = i.provider_payment_id
+        ), false) as known
       from payments.inbox i where i.due_at <= ${now}
       order by i.due_at, i.id limit ${BATCH} for update skip locked
     )
