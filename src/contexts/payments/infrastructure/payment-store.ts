@@ -54,10 +54,10 @@ export async function lockPayments(
   const { rows } = await sql<PaymentRow>`
     select ${PAYMENT} from payments.payments p
     where p.id = any(array(
-      select unnest(${ids}::text[]) union
-      select o.id
+      select unnest(${ids}::text[])
+      union select (select o.id from payments.payments o where o.provider = f.provider and o.provider_payment_id = f.id)
       from unnest(${objects.map(({ provider }) => provider)}::text[], ${objects.map(({ id }) => id)}::text[])
-        as f (provider, id) join payments.payments o on o.provider = f.provider and o.provider_payment_id = f.id))
+        as f (provider, id)))
     order by p.id for update`.execute(work.tx)
   return rows.map(toPayment)
 }
