@@ -12,6 +12,7 @@ export type Journeys = {
   readonly failed: number
 }
 
+const POLL_MS = 20
 export const DETAILS = { email: 'ann@example.com', shippingAddress: ADDRESS, shippingMethod: 'standard' }
 
 /**
@@ -71,7 +72,7 @@ async function buy({ send }: Client, first: string, second: string): Promise<boo
   for (let tries = 0; tries < 100; tries += 1) {
     const { body } = await send('GET', `/v1/orders/${order.body.id}`, undefined, orderToken)
     if (body.status === 'paid') return true
-    await pause(10)
+    await pause(POLL_MS)
   }
   return false
 }
