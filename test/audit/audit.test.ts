@@ -148,6 +148,12 @@ const plants: [string, string, string, string][] = [
   ],
   [
     'O8',
+    'an event of a change that never was',
+    "insert into platform.events (type, subject, data, request_id, occurred_at, published_at) select 'orders.shipped.v1', id, '{}', 'planted', now(), now() from orders.orders where status = 'pending' limit 1",
+    "delete from platform.events where request_id = 'planted'",
+  ],
+  [
+    'O8',
     'a change that told nobody',
     "create table public.kept as select * from platform.events where type = 'orders.shipped.v1'; delete from platform.events where id in (select id from public.kept)",
     'insert into platform.events overriding system value select * from public.kept; drop table public.kept',

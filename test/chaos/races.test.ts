@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { fillCart, pay, placeOrder, type Reply, send, variantOf, waitForOrder } from '../kit/buyer.ts'
 import { testDatabase } from '../kit/database.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
+
+vi.setConfig({ testTimeout: 120_000 })
 
 /** Races over two service processes on one database, as real buyers run them: over HTTP. */
 let cluster: Cluster
