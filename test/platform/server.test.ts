@@ -82,6 +82,12 @@ describe('problem documents', () => {
       'platform.malformed',
     ],
     [
+      'a text that is not UTF-8',
+      { payload: Buffer.from('{"name":"\xff"}', 'latin1'), headers: { 'content-type': 'application/json' } },
+      400,
+      'platform.malformed',
+    ],
+    [
       'a body without ground',
       { payload: '['.repeat(1_000) + ']'.repeat(1_000), headers: { 'content-type': 'application/json' } },
       400,

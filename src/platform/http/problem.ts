@@ -103,13 +103,13 @@ export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 export function problemOf(refusal: Refusal, requestId: string) {
   const { retryAfterSeconds: _, ...facts } = refusal.facts
   return {
+    ...facts,
     type: `/problems/${refusal.code}`,
     title: refusal.title,
     status: statusOf(refusal.code, refusal),
     detail: refusal.message,
     code: refusal.code,
     instance: requestId,
-    ...facts,
   }
 }
 

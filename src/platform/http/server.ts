@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import cors from '@fastify/cors'
@@ -51,6 +52,7 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
     frameworkErrors: (error, request, reply) => void makeErrorHandler(options.log)(error, request, reply),
   })
   app.removeContentTypeParser('text/plain')
+  parseJson(app)
   useStrictValidation(app)
   app.setErrorHandler(makeErrorHandler(options.log))
   drainOnClose(app, options.drainMs, options.requestTimeoutMs)
@@ -71,6 +73,14 @@ function answerUnreadable(error: Error & { code: string }, socket: Socket): void
   const body = JSON.stringify(problemOf(refuse('platform.malformed', 'The request could not be read.'), randomUUID()))
   socket.end(
     `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}
+
+/** JSON is UTF-8: other bytes would be replaced in silence. Keys that poison a prototype are refused. */
+function parseJson(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) =>
+    isUtf8(body) ? parse(request, body.toString(), done) : done(refuse('platform.malformed', 'The body is not UTF-8.')),
   )
 }
 
@@ -154,8 +164,9 @@ function observe(app: FastifyInstance, { production, log, metrics }: ServerOptio
   })
 }
 
-/** What a browser is told to keep to, whatever the answer; pages that people read say themselves what else they need. */
+/** What browsers and caches are told to keep to; a page that people read, or that anybody may keep, says itself what else holds. */
 const securityHeadersOf = (production: boolean): Readonly<Record<string, string>> => ({
+  'cache-control': 'no-store',
   'content-security-policy': "default-src 'none';frame-ancestors 'none'",
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'cross-origin',

@@ -37,14 +37,13 @@ export const storefrontRoutes =
           querystring: ProductQuery,
           response: { 200: ProductListSchema },
         },
-        config: { permission: 'public' },
+        config: { permission: 'public', refuses: ['platform.unauthenticated', 'platform.forbidden'] },
       },
       async (request, reply) => {
         const search = searchOf(request.query, defaultCurrency)
         if (search.status === 'active') return send(request, reply, await shelf.list(request.url, search))
         if (!staff(request))
           throw refuseAs(request.actor.kind === 'guest' ? 'platform.unauthenticated' : 'platform.forbidden')
-        reply.header('cache-control', 'no-store')
         return listForStaff(db, search)
       },
     )
@@ -72,7 +71,7 @@ export const storefrontRoutes =
         }
         const [product] = await readProductViews(db, [idOrHandle], currency, true)
         if (!product) throw refuse('catalog.product-not-found')
-        reply.header('etag', etagOf(product.version)).header('cache-control', 'no-store')
+        reply.header('etag', etagOf(product.version))
         return product.view
       },
     )
