@@ -114,9 +114,10 @@ export const statements = named({
     select p.provider_payment_id from opened join payable p on p.id = opened.payment_id`,
 
   lockPayment: `select p.id, p.order_id, p.status, p.amount_minor, p.currency, p.payable_until from payments.payments p
-    where p.id = any($1::text[]) or p.id in (
-      select o.id from unnest($2::text[], $3::text[]) as f (provider, id)
-      join payments.payments o on o.provider = f.provider and o.provider_payment_id = f.id)
+    where p.id = any(array(
+      select unnest($1::text[])
+      union select (select o.id from payments.payments o where o.provider = f.provider and o.provider_payment_id = f.id)
+      from unnest($2::text[], $3::text[]) as f (provider, id)))
     order by p.id for update`,
 
   attemptsOf: `select a.id, a.payment_id, a.status, a.lease_until, a.created_at from payments.attempts a
@@ -150,13 +151,11 @@ export const statements = named({
     values ('sandbox', $1, $2, $3, true, $4, $5, $5) on conflict do nothing`,
 
   claimInbox: `with due as (
-      select i.id, i.claims_capture and exists (
-          select from payments.payments p
-          where p.provider = i.provider and p.provider_payment_id = i.provider_payment_id and p.status = 'captured'
-        ) and not exists (
-          select from payments.attempts a join payments.payments p on p.id = a.payment_id
-          where p.provider = i.provider and p.provider_payment_id = i.provider_payment_id and a.lease_until is not null
-        ) as known
+      select i.id, i.claims_capture and coalesce((
+          select p.status = 'captured'
+            and not exists (select from payments.attempts a where a.payment_id = p.id and a.lease_until is not null)
+          from payments.payments p where p.provider = i.provider and p.provider_payment_id = i.provider_payment_id
+        ), false) as known
       from payments.inbox i where i.due_at <= $1
       order by i.due_at, i.id limit 50 for update skip locked
     )
