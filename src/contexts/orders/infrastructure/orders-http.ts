@@ -92,7 +92,6 @@ export const orderRoutes =
         const order = await use.readOrder(db, request.actor, request.params.id)
         const { view, attemptIsLive } = await showOrder.withPayment(db, order)
         if (attemptIsLive) reply.header('retry-after', '1')
-        reply.header('cache-control', 'no-store')
         return view
       },
     )
@@ -109,12 +108,11 @@ export const orderRoutes =
         },
         config: { permission: 'orders:read-own', refuses: ['orders.sign-in'] },
       },
-      async (request, reply) => {
+      async (request) => {
         const { userId, permissions } = request.actor
         const seesAll = permissions.has('orders:read')
         if (!userId && !seesAll) throw refuse('orders.sign-in')
         const page = await views.listOrders(db, filterOf(request.query, seesAll ? null : userId))
-        reply.header('cache-control', 'no-store')
         return { data: [...page.data], nextCursor: page.nextCursor }
       },
     )

@@ -138,10 +138,9 @@ export const staffOrderRoutes =
         },
         config: { permission: 'orders:read', refuses: ['orders.not-found'] },
       },
-      async (request, reply) => {
+      async (request) => {
         const timeline = await views.timelineOf(db, request.params.id)
         if (timeline.data.length === 0) throw refuse('orders.not-found')
-        reply.header('cache-control', 'no-store')
         return timeline
       },
     )

@@ -3,7 +3,7 @@ import { created, noContent, ok } from '#platform/http/answer.ts'
 import { closed, EmailSchema, named, nullable } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
-import { NameSchema, noStore, PasswordSchema, UserSchema } from './schemas.ts'
+import { NameSchema, PasswordSchema, UserSchema } from './schemas.ts'
 
 const Registration = named(
   'Registration',
@@ -27,8 +27,6 @@ const LoggedIn = named(
 export const authRoutes =
   (use: UserUseCases, { answer, answerOne }: Platform): FastifyPluginAsyncTypebox =>
   async (app) => {
-    app.addHook('onSend', noStore)
-
     app.post(
       '/auth/register',
       {

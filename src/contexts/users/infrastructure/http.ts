@@ -9,7 +9,7 @@ import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
 import { ROLES } from '../domain/roles.ts'
-import { NameSchema, noStore, PasswordSchema, RoleSchema, StaffRolesSchema, UserSchema } from './schemas.ts'
+import { NameSchema, PasswordSchema, RoleSchema, StaffRolesSchema, UserSchema } from './schemas.ts'
 import { type UserViews, viewOf } from './user-views.ts'
 
 const Me = named('ChangeMe', closed({ name: NameSchema }))
@@ -36,8 +36,6 @@ const Roles = named(
 export const userRoutes =
   (use: UserUseCases, views: UserViews, { answer }: Platform): FastifyPluginAsyncTypebox =>
   async (app) => {
-    app.addHook('onSend', noStore)
-
     app.get(
       '/users/me',
       {

@@ -1,5 +1,4 @@
 import { Type } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
 import { closed, idSchema, named, nullable, TimeSchema } from '#platform/http/schemas.ts'
 import { PASSWORD_MAX_LENGTH } from '../domain/password-rules.ts'
 import { ROLES, STAFF_ROLES } from '../domain/roles.ts'
@@ -27,8 +26,3 @@ export const UserSchema = named(
     createdAt: TimeSchema,
   }),
 )
-
-/** Nothing about a person is kept by a cache on the way. */
-export async function noStore(_request: FastifyRequest, reply: FastifyReply): Promise<void> {
-  reply.header('cache-control', 'no-store')
-}
