@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -31,7 +32,7 @@ export async function openBenchShop(say: (line: string) => void): Promise<BenchS
   try {
     say('starting PostgreSQL and the service')
     const dataDir = await mkdtemp(join(tmpdir(), 'stoa-bench-'))
-    closing.push(() => rm(dataDir, { recursive: true, force: true }))
+    process.on('exit', () => rmSync(dataDir, { recursive: true, force: true }))
     const database = await startEmbedded({ dataDir, log: () => {} })
     closing.push(() => database.stop())
     const env = { LOG_LEVEL: 'info', NODE_COMPILE_CACHE: COMPILED }

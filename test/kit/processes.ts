@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -51,6 +52,7 @@ export async function startCluster(
   options: { services: number; env?: Environment },
 ): Promise<Cluster> {
   const dataDir = await mkdtemp(join(tmpdir(), 'stoa-cluster-'))
+  process.on('exit', () => rmSync(dataDir, { recursive: true, force: true }))
   const keys = readOrMakeKeys(dataDir)
   const ports = await Promise.all(Array.from({ length: options.services + 1 }, freePort))
   const [sandboxPort = 0, ...servicePorts] = ports
@@ -98,7 +100,6 @@ export async function startCluster(
     stop: async () => {
       await Promise.all(services.map((one) => one.end('SIGTERM')))
       await sandbox.end('SIGTERM')
-      await rm(dataDir, { recursive: true, force: true })
     },
   }
 }
