@@ -21,6 +21,12 @@ export const createOwner =
     if ((await needs.lockOwners(work)).length > 0) return undefined
     const password = needs.newPassword()
     const passwordHash = await needs.hashPassword(password)
-    await createStaff(needs)(work, { email, name, passwordHash, roles: ['owner'] })
-    return { email, password }
+    const owner = await createStaff(needs)(work, { email, name, passwordHash, roles: ['owner'] }).catch(
+      async (error) => {
+        // Another process that starts for the first time as well was faster.
+        if ((await needs.lockOwners(work)).length > 0) return undefined
+        throw error
+      },
+    )
+    return owner && { email, password }
   }
