@@ -1,6 +1,5 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
-import scalar from '@scalar/fastify-api-reference'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import type { Problems } from '#kernel/refusal.ts'
 import { refuse } from '#platform/problems.ts'
 import { statusOf } from './problem.ts'
@@ -14,6 +13,7 @@ export type PagesOptions = {
   readonly firstProduct: () => Promise<{ count: number; handle: string; title: string } | undefined>
 }
 
+const DOCS_CSP = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'"
 const PAGE_CSP = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 /** Adds what people read in a browser: `/` (not in production), `/docs`, `/openapi.json` and a page for each problem code. */
@@ -21,26 +21,39 @@ export async function addPages(app: FastifyInstance, options: PagesOptions): Pro
   app.get('/openapi.json', { schema: { hide: true }, config: { permission: 'public' } }, async () => app.swagger())
   await app.register(problemPages(options.problems))
   if (options.production) return
-  await app.register(async (pages) => {
-    pages.addHook('onRoute', (route) => {
-      route.config = { permission: 'public', ...route.config }
-      route.schema = { hide: true, ...route.schema }
+  const docs = docsReader()
+  for (const url of ['/docs', '/docs/*'])
+    app.get(url, { schema: { hide: true }, config: { permission: 'public' } }, async (request, reply) => {
+      const page = await (await docs()).inject({ method: 'GET', url: request.url })
+      const { 'content-type': type, location } = page.headers
+      if (location) reply.header('location', location)
+      return reply
+        .code(page.statusCode)
+        .header('content-type', type ?? 'text/plain')
+        .header('content-security-policy', DOCS_CSP)
+        .send(page.rawPayload)
     })
-    pages.addHook('onSend', async (_request, reply, payload) => {
-      reply.header(
-        'content-security-policy',
-        "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'",
-      )
-      return payload
-    })
-    await pages.register(scalar, { routePrefix: '/docs', configuration: { url: '/openapi.json' } })
-  })
   app.get('/', { schema: { hide: true }, config: { permission: 'public' } }, async (_request, reply) =>
     reply
       .type('text/html; charset=utf-8')
       .header('content-security-policy', PAGE_CSP)
       .send(homePage(options.publicUrl, await options.firstProduct())),
   )
+}
+
+/** The reader of the API's document weighs 50 MB of memory: it is loaded when somebody first opens it. */
+function docsReader(): () => Promise<FastifyInstance> {
+  let reader: Promise<FastifyInstance> | undefined
+  const load = async () => {
+    const { default: scalar } = await import('@scalar/fastify-api-reference')
+    const app = Fastify()
+    await app.register(scalar, { routePrefix: '/docs', configuration: { url: '/openapi.json' } })
+    return app
+  }
+  return () => {
+    reader ??= load()
+    return reader
+  }
 }
 
 const problemPages =
