@@ -20,8 +20,8 @@ export const command = new Command('audit')
   )
 
 /** Every oracle that applies: those of the database, and O5, which asks the payment provider. */
-export async function auditShop(app: App, all: boolean): Promise<Finding[]> {
-  const findings = await audit(app.database.db, { consumers: app.consumers, now: new Date(), all })
+export async function auditShop(app: App, all: boolean, now = new Date()): Promise<Finding[]> {
+  const findings = await audit(app.database.db, { consumers: app.consumers, now, all })
   const start = performance.now()
   const violations = await app.contexts.payments.compareWithProviders()
   const o5 = {

@@ -40,13 +40,15 @@ async function payUnheard({ body: { payment, total } }: Placed): Promise<string>
   return ((await response.json()) as { id: string }).id
 }
 
-/** The webhook of it, whenever it comes. */
-function tellOf(id: string): Promise<Sent> {
+/** The webhook of it, sent again, signed anew, when the clock has moved meanwhile, as a provider does. */
+async function tellOf(id: string): Promise<Sent> {
   const event = { id: `evt_${randomUUID()}`, type: 'payment.succeeded', data: { payment: { id } } }
   const t = Math.floor(buying.shop.clock.now.getTime() / 1000)
   const mac = createHmac('sha256', buying.shop.app.config.sandboxWebhookSecret)
   const v1 = mac.update(`${t}.${JSON.stringify(event)}`).digest('hex')
-  return buying.send('POST', '/v1/payments/webhook/sandbox', event, { 'sandbox-signature': `t=${t},v1=${v1}` })
+  const signature = { 'sandbox-signature': `t=${t},v1=${v1}` }
+  const told = await buying.send('POST', '/v1/payments/webhook/sandbox', event, signature)
+  return told.status === 400 ? tellOf(id) : told
 }
 
 const settle = () => buying.shop.app.settle()
@@ -94,10 +96,13 @@ test.each([1, 2, 3, 4, 5, 6])('seed %i', async (seed) => {
   )
   const failed = answers.flat().filter((answer) => answer && answer.status >= 500)
   expect(failed.map((answer) => answer?.text)).toEqual([])
+  lapse(16)
+  await settle()
+  await Promise.all(orders.filter(() => random(2) === 0).map((order) => payUnheard(order).then(tellOf)))
   for (let i = 0; i < 10; i += 1) {
     lapse(12)
     await settle()
   }
-  const findings = await auditShop(buying.shop.app, true)
+  const findings = await auditShop(buying.shop.app, true, buying.shop.clock.now)
   expect(findings.flatMap(({ id, violations }) => violations.map((violation) => ({ id, ...violation })))).toEqual([])
 })
