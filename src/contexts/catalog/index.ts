@@ -17,6 +17,7 @@ import {
   shipStock,
   takeStock,
   type Units,
+  writeOffStock,
 } from './infrastructure/hold-store.ts'
 import { importRoutes } from './infrastructure/import-http.ts'
 import { importReactions, importTasks } from './infrastructure/import-jobs.ts'
@@ -43,6 +44,7 @@ export type ReleaseStock = (
   references: readonly OrderId[],
   reason: 'expired' | 'cancelled',
 ) => Promise<void>
+export type WriteOffStock = (work: Work, reference: OrderId) => Promise<void>
 export type ReholdStock = (work: Work, reference: OrderId) => Promise<boolean>
 export type ShipStock = (work: Work, reference: OrderId, lines: readonly Units[]) => Promise<void>
 export type RestockStock = (
@@ -58,6 +60,7 @@ export type CatalogContext = Context & {
   readonly holdStock: HoldStock
   readonly commitStock: CommitStock
   readonly releaseStock: ReleaseStock
+  readonly writeOffStock: WriteOffStock
   readonly reholdStock: ReholdStock
   readonly shipStock: ShipStock
   readonly restockStock: RestockStock
@@ -101,6 +104,7 @@ export function catalog(platform: Platform, config: Config): CatalogContext {
     holdStock: use.holdStock,
     commitStock,
     releaseStock,
+    writeOffStock,
     reholdStock,
     shipStock,
     restockStock,

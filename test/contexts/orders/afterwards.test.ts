@@ -161,6 +161,24 @@ describe('cancellation', () => {
     expect(audited).toEqual([{ action: 'orders.cancel' }])
   })
 
+  it('without restocking, by staff only: the goods leave the stock', async () => {
+    const [paid, pending] = [await buying.aPaidOrder(), await buying.anOrder()]
+    const writeOff = (order: Placed, headers: Record<string, string>) =>
+      buying.send('POST', `${at(order)}/cancellation`, { reason: 'Broken in the store', restock: false }, headers)
+    expect(await writeOff(paid, paid.headers)).toMatchObject({ status: 403, body: { code: 'orders.cannot-cancel' } })
+    expect(await buying.stock(variantOf(paid))).toEqual({ on_hand: 10, held: 0, committed: 2 })
+    for (const order of [paid, pending]) {
+      expect((await writeOff(order, support)).body.status).toBe('cancelled')
+      expect(await buying.stock(variantOf(order))).toEqual({ on_hand: 8, held: 0, committed: 0 })
+    }
+    const short = await buying.anOrder({ onHand: 1, backOrder: true })
+    expect(await writeOff(short, support)).toMatchObject({ status: 409, body: { code: 'catalog.nothing-on-hand' } })
+    expect([await status(short), await buying.stock(variantOf(short))]).toEqual([
+      'pending',
+      { on_hand: 1, held: 2, committed: 0 },
+    ])
+  })
+
   it('is not for staff without orders:cancel, nor for strangers', async () => {
     const order = await buying.anOrder()
     expect((await cancel(order, fulfilment)).body.code).toBe('orders.cannot-cancel')

@@ -68,6 +68,25 @@ export async function releaseStock(
   await settle(work, changes, reason)
 }
 
+/**
+ * Ends what a cancelled order holds without putting it back for sale: the units leave what is on hand, where it is
+ * counted. Refuses catalog.nothing-on-hand.
+ */
+export async function writeOffStock(work: Work, reference: OrderId): Promise<void> {
+  const changes = changesOf(
+    {
+      held: sql`-h.held`,
+      committed: sql`-h.committed`,
+      released: sql`h.held + h.committed`,
+      onHand: sql`-h.held - h.committed`,
+    },
+    sql`where h.reference = ${reference} and h.held + h.committed > 0`,
+  )
+  const settled = await settle(work, changes, 'cancelled', sql`not l.tracked or l.on_hand + t.on_hand_change >= 0`)
+  if (settled.length === 0)
+    throw refuse('catalog.nothing-on-hand', 'There is not as much on hand as is to be written off.')
+}
+
 /** Takes again, as committed, what an order had to let go. False, and nothing changed, when there is no longer enough. */
 export async function reholdStock(work: Work, reference: OrderId): Promise<boolean> {
   const changes = changesOf(

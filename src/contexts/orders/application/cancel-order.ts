@@ -1,4 +1,4 @@
-import type { ReleaseStock } from '#contexts/catalog/index.ts'
+import type { ReleaseStock, WriteOffStock } from '#contexts/catalog/index.ts'
 import type { ClosePayments, RefundInFull } from '#contexts/payments/index.ts'
 import type { OrderId } from '#kernel/ids.ts'
 import type { Actor, Work } from '#platform/db/work.ts'
@@ -16,16 +16,22 @@ export type CancelOrderNeeds = {
   readonly closePayments: ClosePayments
   readonly refundInFull: RefundInFull
   readonly releaseStock: ReleaseStock
+  readonly writeOffStock: WriteOffStock
+}
+export type Cancellation = {
+  readonly reason: string
+  /** False, for staff only: the units are not fit for sale again, and leave the stock. */
+  readonly restock: boolean
 }
 
 /**
  * Ends an order of which nothing has shipped, for its buyer or staff: unpaid, its payment is closed and its cart opens
- * again; paid, it is refunded in full. The stock comes free. Refuses orders.not-found, orders.cannot-cancel,
- * orders.invalid-transition, orders.payment-in-progress.
+ * again; paid, it is refunded in full. The stock comes free, or is written off. Refuses orders.not-found,
+ * orders.cannot-cancel, orders.invalid-transition, orders.payment-in-progress, catalog.nothing-on-hand.
  */
 export const cancelOrder =
   (needs: CancelOrderNeeds) =>
-  async (work: Work, id: OrderId, reason: string): Promise<Order> => {
+  async (work: Work, id: OrderId, { reason, restock }: Cancellation): Promise<Order> => {
     const { actor } = work
     let before: Order | undefined
     const after = await needs.changeOrder(
@@ -33,6 +39,8 @@ export const cancelOrder =
       id,
       async (order) => {
         refuseStrangers(needs.guestTokens, actor, order)
+        if (!restock && !actor.permissions.has('orders:cancel'))
+          throw refuse('orders.cannot-cancel', 'Only staff say that the goods are not for sale again.')
         before = order
         const decision = cancel(order)
         if (order.status === 'pending') await closePayment(needs, work, order)
@@ -42,13 +50,14 @@ export const cancelOrder =
     )
     if (before?.status === 'pending') await needs.reopenCarts(work, [id])
     else if (after.paymentId) await needs.refundInFull(work, after.paymentId, reason)
-    await needs.releaseStock(work, [id], 'cancelled')
+    if (restock) await needs.releaseStock(work, [id], 'cancelled')
+    else await needs.writeOffStock(work, id)
     if (actor.kind === 'staff')
       work.audit({
         action: 'orders.cancel',
         subject: id,
         before: { status: before?.status },
-        after: { status: after.status },
+        after: { status: after.status, restock },
       })
     return after
   }

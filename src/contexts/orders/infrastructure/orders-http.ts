@@ -136,12 +136,14 @@ export const orderRoutes =
             'orders.cannot-cancel',
             'orders.invalid-transition',
             'orders.payment-in-progress',
+            'catalog.nothing-on-hand',
           ],
         },
       },
       (request, reply) =>
         answer(request, reply, async (work) => {
-          const order = await use.cancelOrder(work, request.params.id, request.body.reason ?? 'Cancelled.')
+          const { reason = 'Cancelled.', restock = true } = request.body
+          const order = await use.cancelOrder(work, request.params.id, { reason, restock })
           return ok((await showOrder.withPayment(work.tx, order)).view)
         }),
     )

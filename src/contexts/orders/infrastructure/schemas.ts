@@ -220,7 +220,12 @@ export const CancelBody = named(
   'CancelOrder',
   closed({
     reason: Type.Optional(textSchema(500)),
-    restock: Type.Optional(Type.Literal(true, { description: 'What never left the shelf is always for sale again.' })),
+    restock: Type.Optional(
+      Type.Boolean({
+        default: true,
+        description: 'false, for staff only: the goods are not for sale again and leave the stock.',
+      }),
+    ),
   }),
 )
 export const StatusBody = named('ChangeOrderStatus', closed({ status: OrderStatusSchema }))
