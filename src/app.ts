@@ -75,7 +75,12 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   }
   let working = false
   const others = makeNotifier(db, log)
-  const perform = makePerform(db, clock, () => (working ? relay.wake() : others.notify()))
+  // Events that nobody here waits for are published by the next poll: no batch of their own for each.
+  const perform = makePerform(db, clock, (emitted) => {
+    if (!emitted.some(({ type }) => heard.has(type))) return
+    if (working) relay.wake()
+    else others.notify()
+  })
   const encryption = makeEncryption(config.encryptionKeys)
   const guestTokens = makeGuestTokens(config.tokenSecrets)
   const platform: Platform = {
@@ -92,6 +97,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   const contexts = buildContexts(platform, config)
   const all: readonly Context[] = Object.values(contexts)
   const consumers = consumersOf(all.map((context) => context.on))
+  const heard = new Set(consumers.map(({ type }) => type))
   const transport = makeLocalTransport(perform, db, consumers, clock, log)
   const events = makeRelay(perform, transport, log)
   const relay = pump({ name: 'relay', everyMs: 1_000, atLeastMs: 5, run: events.drain })

@@ -165,7 +165,7 @@ process.on('exit', () => {
 type Launched = { readonly child: ChildProcess; readonly output: () => string }
 
 function launch(args: string[], env: Environment): Launched {
-  const child = spawn(process.execPath, args, {
+  const child = spawn(process.execPath, ['--max-semi-space-size=8', ...args], {
     env: { PATH: process.env.PATH ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -32,8 +32,8 @@ export type Perform = {
 
 const MAX_RUNS = 4
 
-/** Makes `perform`; `onEvents` is told, after the commit, that there are events to publish. */
-export function makePerform(db: Kysely<{}>, clock: Clock, onEvents: () => void): Perform {
+/** Makes `perform`; `onEvents` is told, after the commit, of the events that are to be published. */
+export function makePerform(db: Kysely<{}>, clock: Clock, onEvents: (events: readonly DomainEvent[]) => void): Perform {
   const perform: Perform = async (command, run, receipt) => {
     for (let attempt = 1; ; attempt += 1) {
       const events: DomainEvent[] = []
@@ -57,7 +57,7 @@ export function makePerform(db: Kysely<{}>, clock: Clock, onEvents: () => void):
           return answer
         })
         if (receipt) await failpoint('command.committed')
-        if (events.length > 0) onEvents()
+        if (events.length > 0) onEvents(events)
         return result
       } catch (error) {
         if (isRerunnable(error) && attempt < MAX_RUNS) continue
