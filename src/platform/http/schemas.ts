@@ -40,6 +40,10 @@ export const TimeSchema = Type.Unsafe<string>({ type: 'string', format: 'date-ti
 /** A text of people's: 1 to `maxLength` characters. */
 export const textSchema = (maxLength: number) => Type.String({ minLength: 1, maxLength })
 
+/** One of these texts: another text is a wrong value (422), not a wrong shape. */
+export const oneOf = <const Value extends string>(...values: readonly Value[]) =>
+  Type.Unsafe<Value>({ type: 'string', enum: values })
+
 export const EmailSchema = Type.String({ format: 'email', maxLength: 254 })
 
 /** A shop's own data: at most 20 text keys. */

@@ -7,14 +7,11 @@ import {
   MoneySchema,
   named,
   nullable,
+  oneOf,
   pageQuery,
   TimeSchema,
   textSchema,
 } from '#platform/http/schemas.ts'
-
-/** One of these texts: another text is a wrong value (422), not a wrong shape. */
-const oneOf = <const Value extends string>(...values: readonly Value[]) =>
-  Type.Unsafe<Value>({ type: 'string', enum: values })
 
 const StatusSchema = oneOf('draft', 'active', 'archived')
 const texts = (maxLength: number) =>

@@ -8,13 +8,11 @@ import {
   MoneySchema,
   named,
   nullable,
+  oneOf,
   TimeSchema,
   textSchema,
 } from '#platform/http/schemas.ts'
 import { MAX_CART_ITEMS, MAX_UNITS } from '../domain/cart.ts'
-
-const oneOf = <const Values extends readonly string[]>(...values: Values) =>
-  Type.Unsafe<Values[number]>({ type: 'string', enum: values })
 
 /** A whole number of units; a fraction, 0 and too many are the right type but out of range. */
 const quantitySchema = (minimum: number) => Type.Number({ minimum, maximum: MAX_UNITS, multipleOf: 1 })

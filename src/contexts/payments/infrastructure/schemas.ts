@@ -1,8 +1,15 @@
 import { Type } from 'typebox'
-import { CurrencySchema, closed, idSchema, MoneySchema, named, TimeSchema, textSchema } from '#platform/http/schemas.ts'
+import {
+  CurrencySchema,
+  closed,
+  idSchema,
+  MoneySchema,
+  named,
+  oneOf,
+  TimeSchema,
+  textSchema,
+} from '#platform/http/schemas.ts'
 import type { AttemptView, PaymentView, RefundView } from './payment-views.ts'
-
-const oneOf = <Value extends string>(...values: Value[]) => Type.Unsafe<Value>({ type: 'string', enum: values })
 
 const DeclineSchema = closed({
   code: Type.String({ description: 'Stable; what a shop front can act on.' }),
