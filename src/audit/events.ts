@@ -16,13 +16,16 @@ export const eventOracles = (consumers: Consumers): readonly Oracle[] => [
         select order_id as subject, 'orders.placed.v1' as type, at from orders.timeline where to_status is not null and from_status is null
         union all
         select order_id, 'orders.' || to_status || '.v1', at from orders.timeline where to_status <> 'pending'
+        union all
+        select order_id, 'orders.' || kind || '.v1', at from orders.timeline where to_status is null and kind in ('shipped', 'returned')
       ), told as (
         select subject, type, occurred_at as at from platform.events
         where type in ('orders.placed.v1', 'orders.paid.v1', 'orders.expired.v1', 'orders.cancelled.v1',
           'orders.shipped.v1', 'orders.delivered.v1', 'orders.returned.v1')
       )
       select subject, format('%s at %s: %s', type, at, case when t.here is null then 'no event' else 'no change' end) as detail
-      from (select changes.*, true as here from changes) c full join (select told.*, true as here from told) t using (subject, type, at)
+      from (select subject, type, at, true as here from changes) c
+        full join (select subject, type, at, true as here from told) t using (subject, type, at)
       where (c.here is null or t.here is null) and at > ${remembered(before)}`,
   },
   {

@@ -31,6 +31,12 @@ beforeAll(async () => {
   await paid()
   const shipped = await paid()
   await shop.send('PATCH', `/v1/orders/${shipped.id}/status`, { status: 'shipped' }, staff)
+  const partly = await paid()
+  const lines = [{ itemId: partly.items[0].id, quantity: 1 }]
+  await shop.send('POST', `/v1/orders/${partly.id}/shipments`, { lines }, staff)
+  shop.clock.advance(1 / 60)
+  const back = { lines: [{ ...lines[0], restock: true }], reason: 'too small' }
+  await shop.send('POST', `/v1/orders/${partly.id}/returns`, back, staff)
   const refunded = await paid()
   await shop.send(
     'POST',
