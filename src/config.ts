@@ -79,6 +79,10 @@ export function readConfig(env: Environment = process.env): Config {
   const databaseUrl = read.url('DATABASE_URL', ['postgres:', 'postgresql:'])
   if (production && !databaseUrl)
     throw new ConfigError('DATABASE_URL must be set in production: the embedded database is for development.')
+  if (production && !env.PUBLIC_URL)
+    throw new ConfigError(
+      'PUBLIC_URL must be set in production: tokens are issued in its name, and links start with it.',
+    )
   const keys = production ? env : { ...readOrMakeKeys(dataDir), ...definedIn(env) }
   const paymentProviders = read.list('PAYMENT_PROVIDERS', production ? [] : ['sandbox']).map((name) => {
     if (!PROVIDERS.includes(name as PaymentProviderName))

@@ -41,6 +41,7 @@ test('production starts with everything that it asks for, and makes no key of it
 
 test.each([
   ['DATABASE_URL', 'the embedded database is for development'],
+  ['PUBLIC_URL', 'tokens are issued in its name'],
   ['ENCRYPTION_KEYS', 'must be set'],
   ['TOKEN_SECRETS', 'must be set'],
   ['SIGNING_KEYS', 'must be set'],
