@@ -120,7 +120,7 @@ export function readConfig(env: Environment = process.env): Config {
     bodyLimitBytes: read.integer('BODY_LIMIT_BYTES', 1_048_576, 1_024, 104_857_600),
     importLimitBytes: read.integer('IMPORT_LIMIT_BYTES', 33_554_432, 1_024, 104_857_600),
     requestTimeoutMs: read.integer('REQUEST_TIMEOUT_MS', 30_000, 1_000, 600_000),
-    drainMs: read.integer('DRAIN_MS', 5_000, 0, 120_000),
+    drainMs: read.integer('DRAIN_MS', production ? 5_000 : 500, 0, 120_000),
     encryptionKeys: told(() => parseEncryptionKeys(keys.ENCRYPTION_KEYS)),
     tokenSecrets: told(() => parseTokenSecrets(keys.TOKEN_SECRETS)),
     signingKeys: told(() => parseSigningKeys(keys.SIGNING_KEYS)),
