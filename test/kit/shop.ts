@@ -2,14 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Ajv } from 'ajv'
-import addFormats from 'ajv-formats'
 import type { VariantId } from '#kernel/ids.ts'
 import { systemActor } from '#platform/db/system.ts'
-import { checkAnswersWith } from '#platform/http/answer.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 import { type App, buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
+import { validateEveryAnswer } from './answers.ts'
 import { testDatabase } from './database.ts'
 
 export type TestShop = {
@@ -107,18 +105,4 @@ export async function testShop(env: Record<string, string> = {}): Promise<TestSh
       rmSync(dataDir, { recursive: true, force: true })
     },
   }
-}
-
-/** Serialising hides what a schema does not name: in tests each answer must fit its schema before it is serialised. */
-function validateEveryAnswer(): void {
-  const ajv = (addFormats as unknown as (ajv: Ajv) => Ajv)(new Ajv({ strict: false, allErrors: true }))
-  const compiled = new WeakMap<object, ReturnType<Ajv['compile']>>()
-  checkAnswersWith((reply, { status, body }) => {
-    const schema = (reply.routeOptions.schema?.response as Record<string, object> | undefined)?.[String(status)]
-    if (!schema || status === 204) return
-    const validate = compiled.get(schema) ?? ajv.compile(schema)
-    compiled.set(schema, validate)
-    if (!validate(JSON.parse(JSON.stringify(body))))
-      throw new Error(`The answer does not fit its schema: ${ajv.errorsText(validate.errors)}`)
-  })
 }

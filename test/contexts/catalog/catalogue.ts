@@ -2,8 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Ajv } from 'ajv'
-import addFormats from 'ajv-formats'
 import { type RawBuilder, sql } from 'kysely'
 import { type CatalogContext, catalog } from '#contexts/catalog/index.ts'
 import { ROLES } from '#contexts/users/domain/roles.ts'
@@ -11,7 +9,7 @@ import { makePerform } from '#platform/db/perform.ts'
 import { openDatabase } from '#platform/db/pool.ts'
 import { systemActor } from '#platform/db/system.ts'
 import type { Actor, Work } from '#platform/db/work.ts'
-import { checkAnswersWith, makeAnswer } from '#platform/http/answer.ts'
+import { makeAnswer } from '#platform/http/answer.ts'
 import { allRoutes } from '#platform/http/routes.ts'
 import { makeServer } from '#platform/http/server.ts'
 import { newId } from '#platform/ids.ts'
@@ -19,14 +17,13 @@ import { makeEncryption } from '#platform/security/encryption.ts'
 import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 import { readConfig } from '#src/config.ts'
+import { expectToFit, validateEveryAnswer } from '../../kit/answers.ts'
 import { testDatabase } from '../../kit/database.ts'
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 type Role = 'guest' | 'customer' | 'support' | 'catalogue'
 export type Sent = { status: number; body: any; headers: Record<string, string | string[] | number | undefined> }
 export type TestCatalogue = Awaited<ReturnType<typeof testCatalogue>>
-
-const ajv = (addFormats as unknown as (ajv: Ajv) => Ajv)(new Ajv({ strict: false, allErrors: true }))
 
 /** The catalogue alone on a database of its own, behind the real server; `authorization: <role>` says who asks. */
 export async function testCatalogue() {
@@ -66,7 +63,7 @@ export async function testCatalogue() {
   })
   await http.register(context.routes, { prefix: '/v1' })
   await http.ready()
-  checkAnswersWith((reply, { status, body }) => fits(reply.routeOptions.schema?.response, status, body))
+  validateEveryAnswer()
 
   const run = <T>(command: (work: Work) => Promise<T>): Promise<T> =>
     perform({ actor: systemActor, requestId: 'test' }, command)
@@ -87,7 +84,7 @@ export async function testCatalogue() {
     })
     const json = /json/.test(String(answer.headers['content-type'])) ? answer.json() : undefined
     const route = allRoutes(http).find(({ url: pattern, method: m }) => m === method && pathFits(pattern, url))
-    if (answer.statusCode < 300 && json) fits(route?.schema?.response, answer.statusCode, json)
+    if (answer.statusCode < 300 && json) expectToFit(route?.schema?.response, answer.statusCode, json)
     return { status: answer.statusCode, body: json, headers: answer.headers }
   }
   return {
@@ -113,14 +110,6 @@ const actorOf = (role: Role): Actor => ({
 
 const pathFits = (pattern: string, url: string): boolean =>
   new RegExp(`^${pattern.replace(/:\w+/g, '[^/]+')}$`).test(url.split('?', 1)[0] ?? '')
-
-/** Every answer, also one sent as bytes from a cache, must fit the schema that the API documents. */
-function fits(responses: unknown, status: number, body: unknown): void {
-  const schema = (responses as Record<string, object> | undefined)?.[String(status)]
-  if (!schema || status === 204) return
-  if (!ajv.validate(schema, JSON.parse(JSON.stringify(body))))
-    throw new Error(`The answer does not fit its schema: ${ajv.errorsText(ajv.errors)}`)
-}
 
 /** A mug for sale in one size, 10 on hand, 12.00 USD; `over` replaces what a test cares about. */
 export const aMug = (over: Record<string, unknown> = {}, variant: Record<string, unknown> = {}) => ({
