@@ -35,7 +35,7 @@ export async function openBenchShop(say: (line: string) => void): Promise<BenchS
     process.on('exit', () => rmSync(dataDir, { recursive: true, force: true }))
     const database = await startEmbedded({ dataDir, log: () => {} })
     closing.push(() => database.stop())
-    const env = { LOG_LEVEL: 'info', NODE_COMPILE_CACHE: COMPILED }
+    const env = { LOG_LEVEL: 'info', RATE_LIMITS: 'off', STAFF_MFA: 'optional', NODE_COMPILE_CACHE: COMPILED }
     const cluster = await startCluster({ url: database.appUrl, ownerUrl: database.ownerUrl }, { services: 1, env })
     closing.push(() => cluster.stop())
     say('importing 1,000 products')

@@ -35,6 +35,8 @@ export type Config = Readonly<{
   /** Keys, the embedded database and the sandbox's journal live here. */
   dataDir: string
   logLevel: string
+  /** Where shoppers are, without a slash at the end: links in mails to them start with it. */
+  storefrontUrl: string
   corsOrigins: readonly string[]
   trustedProxies: readonly string[]
   bodyLimitBytes: number
@@ -57,6 +59,15 @@ export type Config = Readonly<{
   sandboxSecretKey: string
   sandboxWebhookSecret: string
   ownerEmail: string
+  /** Whether staff need a second factor before any of their routes works. */
+  staffMfa: boolean
+  rateLimits: boolean
+  /** Shared by all processes: exact rate limits. Undefined means that each process counts for itself. */
+  redisUrl: string | undefined
+  smtpUrl: string | undefined
+  sendgridApiKey: string | undefined
+  /** Who mails are from: `Shop <shop@example.com>`. */
+  mailFrom: string
   sampleCatalogue: boolean
   failpoints: string
 }>
@@ -68,7 +79,8 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /**
  * Reads the environment once into one frozen, typed value. Throws a ConfigError for a wrong value. In production it
- * refuses the embedded database, keys that are not given, failpoints, and the sandbox provider unless it is named.
+ * refuses the embedded database, keys that are not given, no way to send mail, failpoints, staff without a second factor,
+ * no rate limits, and the sandbox provider unless it is named.
  * Every variable is described in `.env.example`.
  */
 export function readConfig(env: Environment = process.env): Config {
@@ -95,17 +107,28 @@ export function readConfig(env: Environment = process.env): Config {
     )
   const failpoints = read.text('FAILPOINTS', '')
   if (production && failpoints) throw new ConfigError('FAILPOINTS must be empty in production.')
+  const staffMfa = read.oneOf('STAFF_MFA', ['required', 'optional'], 'required') === 'required'
+  const rateLimits = read.oneOf('RATE_LIMITS', ['on', 'off'], 'on') === 'on'
+  if (production && !staffMfa) throw new ConfigError('STAFF_MFA must be required in production.')
+  if (production && !rateLimits) throw new ConfigError('RATE_LIMITS must be on in production.')
+  const smtpUrl = read.url('SMTP_URL', ['smtp:', 'smtps:'])
+  const sendgridApiKey = read.text('SENDGRID_API_KEY', '') || undefined
+  if (smtpUrl && sendgridApiKey) throw new ConfigError('SMTP_URL must be empty when SENDGRID_API_KEY is set.')
+  if (production && !smtpUrl && !sendgridApiKey)
+    throw new ConfigError('SMTP_URL or SENDGRID_API_KEY must be set in production: accounts are verified by mail.')
   const sandbox = paymentProviders.includes('sandbox')
   const currencies = read.list('CURRENCIES', ['USD', 'EUR', 'GBP', 'JPY'])
   const unknown = currencies.find((currency) => !isCurrency(currency))
   if (unknown || currencies.length === 0)
     throw new ConfigError(`CURRENCIES must be a list of ISO 4217 codes, not ${unknown ?? 'empty'}.`)
 
+  const publicUrl = read.url('PUBLIC_URL', ['http:', 'https:'])?.replace(/\/+$/, '') ?? `http://localhost:${port}`
   return Object.freeze({
     production,
     host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
     port,
-    publicUrl: read.url('PUBLIC_URL', ['http:', 'https:'])?.replace(/\/+$/, '') ?? `http://localhost:${port}`,
+    publicUrl,
+    storefrontUrl: read.url('STOREFRONT_URL', ['http:', 'https:'])?.replace(/\/+$/, '') ?? publicUrl,
     databaseUrl,
     databaseOwnerUrl: read.url('DATABASE_OWNER_URL', ['postgres:', 'postgresql:']),
     databaseConnections: read.integer('DATABASE_CONNECTIONS', 20, 2, 500),
@@ -135,6 +158,16 @@ export function readConfig(env: Environment = process.env): Config {
     sandboxSecretKey: sandbox ? told(() => parseSecret(keys.SANDBOX_SECRET_KEY, 'SANDBOX_SECRET_KEY')) : '',
     sandboxWebhookSecret: sandbox ? told(() => parseSecret(keys.SANDBOX_WEBHOOK_SECRET, 'SANDBOX_WEBHOOK_SECRET')) : '',
     ownerEmail: read.matching('OWNER_EMAIL', /^[^\s@]+@[^\s@]+$/, 'owner@stoa.example'),
+    staffMfa,
+    rateLimits,
+    redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
+    smtpUrl,
+    sendgridApiKey,
+    mailFrom: read.matching(
+      'MAIL_FROM',
+      /^([^<>"\r\n]+ <[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)$/,
+      'Stoa <shop@stoa.example>',
+    ),
     sampleCatalogue: read.oneOf('SAMPLE_CATALOGUE', ['true', 'false'], production ? 'false' : 'true') === 'true',
     failpoints,
   })

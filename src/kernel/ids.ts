@@ -7,6 +7,8 @@ export type Id<Prefix extends string> = `${Prefix}_${string}`
 
 export type UserId = Id<'usr'>
 export type SessionId = Id<'ses'>
+export type AddressId = Id<'adr'>
+export type ApiKeyId = Id<'key'>
 export type ProductId = Id<'prod'>
 export type VariantId = Id<'var'>
 export type ImageId = Id<'img'>

@@ -104,7 +104,7 @@ const isNamed = (schema: Schema): boolean =>
   (schema.properties?.nextCursor !== undefined && schema.properties.data?.items?.$ref !== undefined)
 
 describe('the service refuses to boot', () => {
-  const guest = { kind: 'guest', userId: null, permissions: new Set<string>() } as const
+  const guest = { kind: 'guest', userId: null, address: null, permissions: new Set<string>() } as const
   const server = async () => {
     const app = await makeServer({
       ...{

@@ -21,7 +21,13 @@ afterEach(async () => {
 })
 afterAll(() => rm(dataDir, { recursive: true, force: true }))
 
-const env = (more: Record<string, string> = {}) => ({ ...process.env, STOA_DATA_DIR: dataDir, NODE_ENV: '', ...more })
+const env = (more: Record<string, string> = {}) => ({
+  ...process.env,
+  STOA_DATA_DIR: dataDir,
+  NODE_ENV: '',
+  RATE_LIMITS: 'off',
+  ...more,
+})
 
 /** Starts the shop on a free port and waits until it says where it is. */
 async function serve(): Promise<{ child: ChildProcess; said: string; url: string }> {

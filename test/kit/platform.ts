@@ -61,5 +61,5 @@ export async function testPlatform() {
   }
 }
 
-export const somebody: Actor = { kind: 'guest', userId: null, permissions: new Set() }
+export const somebody: Actor = { kind: 'guest', userId: null, address: null, permissions: new Set() }
 export const command = { actor: somebody, requestId: 'test-request' }

@@ -75,6 +75,8 @@ export async function startCluster(
     SANDBOX_URL: sandboxUrl,
     PUBLIC_URL: `http://127.0.0.1:${servicePorts[0]}`,
     DRAIN_MS: '2000',
+    STAFF_MFA: 'optional',
+    RATE_LIMITS: 'off',
     ...options.env,
   }
   const services = servicePorts.map((port) => service(port, env))

@@ -47,6 +47,8 @@ export async function testShop(env: Record<string, string> = {}): Promise<TestSh
     PORT: '0',
     DATABASE_CONNECTIONS: '10',
     DRAIN_MS: '0',
+    STAFF_MFA: 'optional',
+    RATE_LIMITS: 'off',
     ...env,
   })
   const clock = {

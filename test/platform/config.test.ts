@@ -22,6 +22,7 @@ const production = {
   TOKEN_SECRETS: key(),
   SIGNING_KEYS: signingKey(),
   PAYMENT_PROVIDERS: 'sandbox',
+  SMTP_URL: 'smtps://shop:secret@mail.internal',
   SANDBOX_SECRET_KEY: 'sk_sandbox_0123456789',
   SANDBOX_WEBHOOK_SECRET: 'whsec_0123456789abcdef',
 }
@@ -45,6 +46,7 @@ test.each([
   ['ENCRYPTION_KEYS', 'must be set'],
   ['TOKEN_SECRETS', 'must be set'],
   ['SIGNING_KEYS', 'must be set'],
+  ['SMTP_URL', 'or SENDGRID_API_KEY must be set'],
   ['PAYMENT_PROVIDERS', 'the sandbox only when named'],
   ['SANDBOX_SECRET_KEY', 'must be set'],
   ['SANDBOX_WEBHOOK_SECRET', 'must be set'],
@@ -56,6 +58,11 @@ test.each([
 
 test.each([
   ['FAILPOINTS', 'stock.held=error'],
+  ['STAFF_MFA', 'optional'],
+  ['RATE_LIMITS', 'off'],
+  ['REDIS_URL', 'http://localhost'],
+  ['MAIL_FROM', 'Eve <eve@shop.example>\r\nBcc: all'],
+  ['STOREFRONT_URL', 'shop.example'],
   ['ENCRYPTION_KEYS', `1:${key(31)}`],
   ['ENCRYPTION_KEYS', `256:${key()}`],
   ['ENCRYPTION_KEYS', `1:${key()},1:${key()}`],

@@ -10,12 +10,12 @@ import { makeServer, type ServerOptions } from '#platform/http/server.ts'
 import { refuse } from '#platform/problems.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 
-const guest: Actor = { kind: 'guest', userId: null, permissions: new Set(['things:read']) }
+const guest: Actor = { kind: 'guest', userId: null, address: null, permissions: new Set(['things:read']) }
 const options: ServerOptions = {
   production: true,
   log: makeLog({ level: 'silent', sync: true }),
   metrics: { observe: () => {} },
-  authenticate: async (authorization) => {
+  authenticate: async ({ authorization }) => {
     if (authorization === 'Bearer staff') return { ...guest, kind: 'staff', permissions: new Set(['things:write']) }
     if (authorization) throw refuse('platform.unauthenticated')
     return guest

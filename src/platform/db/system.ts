@@ -4,5 +4,6 @@ import type { Actor } from './work.ts'
 export const systemActor: Actor = {
   kind: 'system',
   userId: null,
+  address: null,
   permissions: { has: () => true } as unknown as ReadonlySet<string>,
 }

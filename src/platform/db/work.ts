@@ -1,13 +1,17 @@
 import type { Kysely, Transaction } from 'kysely'
 import type { DomainEvent } from '#kernel/event.ts'
-import type { SessionId, UserId } from '#kernel/ids.ts'
+import type { ApiKeyId, SessionId, UserId } from '#kernel/ids.ts'
 
 /** Who asks. `permissions` are those of its roles; a guest proves single carts and orders with their tokens. */
 export type Actor = {
-  readonly kind: 'guest' | 'customer' | 'staff' | 'system'
+  readonly kind: 'guest' | 'customer' | 'staff' | 'server' | 'system'
   readonly userId: UserId | null
+  /** The IP address that the request came from; a server key may name its shopper's (X-Buyer-IP). Null: no request. */
+  readonly address: string | null
   /** The session of the access token, where there is one. */
   readonly sessionId?: SessionId | undefined
+  /** The API key of a server. */
+  readonly apiKeyId?: ApiKeyId | undefined
   readonly permissions: ReadonlySet<string>
   readonly cartToken?: string | undefined
   readonly orderToken?: string | undefined

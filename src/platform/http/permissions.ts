@@ -17,8 +17,11 @@ declare module 'fastify' {
   }
 }
 
-/** Who sends these headers: refuses an invalid token; without one it is a guest with the tokens of its cart and order. */
-export type Authenticate = (authorization: string | undefined) => Promise<Actor>
+/** What a request shows of who sends it. */
+export type Credentials = { readonly authorization: string | undefined; readonly address: string }
+
+/** Who shows these credentials: refuses an invalid token; without one it is a guest with the tokens of its cart and order. */
+export type Authenticate = (credentials: Credentials) => Promise<Actor>
 
 const PERMISSION = /^(public|[a-z-]+:[a-z-]+)$/
 
@@ -35,7 +38,7 @@ export function guardRoutes(app: FastifyInstance, authenticate: Authenticate): v
 
   app.addHook('onRequest', async (request) => {
     const { headers } = request
-    const actor = await authenticate(headers.authorization)
+    const actor = await authenticate({ authorization: headers.authorization, address: request.ip })
     const cartToken = single(headers['x-cart-token'])
     const orderToken = single(headers['x-order-token'])
     request.actor = cartToken || orderToken ? { ...actor, cartToken, orderToken } : actor

@@ -59,7 +59,7 @@ export async function testCatalogue() {
     ...config,
     log,
     metrics,
-    authenticate: async (role) => actorOf((role ?? 'guest') as Role),
+    authenticate: async ({ authorization: role }) => actorOf((role ?? 'guest') as Role),
   })
   await http.register(context.routes, { prefix: '/v1' })
   await http.ready()
@@ -105,6 +105,7 @@ const STAFF_ID = newId('usr')
 const actorOf = (role: Role): Actor => ({
   kind: role === 'guest' || role === 'customer' ? role : 'staff',
   userId: role === 'guest' ? null : STAFF_ID,
+  address: null,
   permissions: new Set(ROLES[role]),
 })
 

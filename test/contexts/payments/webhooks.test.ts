@@ -257,7 +257,7 @@ test('money that lands after the payment was closed is taken note of', async () 
   const payment = await at.openPayment()
   at.shop.clock.advance(16)
   await at.shop.app.perform(
-    { actor: { kind: 'system', userId: null, permissions: new Set() }, requestId: 'test' },
+    { actor: { kind: 'system', userId: null, address: null, permissions: new Set() }, requestId: 'test' },
     (work) => at.shop.app.contexts.payments.closePayments(work, [payment.id], 'expired'),
   )
   at.shop.clock.now = new Date()
