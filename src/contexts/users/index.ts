@@ -46,7 +46,7 @@ export function users(platform: Platform, config: Config) {
     newRefreshToken,
     hashRefreshToken,
     findPasswordHash: store.findPasswordHash(db),
-    findLiveRoles: sessions.findLiveRoles(db, clock),
+    findLiveSession: sessions.findLiveSession(db, clock),
   })
   return {
     authenticate: use.authenticate,

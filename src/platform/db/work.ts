@@ -10,6 +10,9 @@ export type Actor = {
   readonly address: string | null
   /** The session of the access token, where there is one. */
   readonly sessionId?: SessionId | undefined
+  /** When that session last proved itself by password, and by a second factor; null: never. */
+  readonly authenticatedAt?: Date | undefined
+  readonly secondFactorAt?: Date | null | undefined
   /** The API key of a server. */
   readonly apiKeyId?: ApiKeyId | undefined
   readonly permissions: ReadonlySet<string>

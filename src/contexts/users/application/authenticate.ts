@@ -6,8 +6,15 @@ import { guestPermissions, isStaff, permissionsOf } from '../domain/roles.ts'
 
 export type AuthenticateNeeds = {
   accessTokens: AccessTokens
-  /** The user's roles while the session is live and the account enabled. */
-  findLiveRoles(claims: AccessClaims): Promise<readonly string[] | undefined>
+  /** The session and its user's roles, while it is live and the account enabled. */
+  findLiveSession(claims: AccessClaims): Promise<LiveSession | undefined>
+}
+
+/** What a session has proved, and the roles of whose it is. */
+export type LiveSession = {
+  readonly roles: readonly string[]
+  readonly authenticatedAt: Date
+  readonly secondFactorAt: Date | null
 }
 
 /**
@@ -20,7 +27,9 @@ export const authenticate =
     if (authorization === undefined) return { kind: 'guest', userId: null, address, permissions: guestPermissions }
     const [, token] = /^Bearer ([^ ]+)$/i.exec(authorization) ?? []
     const claims = token && (await needs.accessTokens.read(token))
-    const roles = claims && (await needs.findLiveRoles(claims))
-    if (!roles) throw refuse('users.invalid-token')
-    return { kind: isStaff(roles) ? 'staff' : 'customer', ...claims, address, permissions: permissionsOf(roles) }
+    const session = claims && (await needs.findLiveSession(claims))
+    if (!session) throw refuse('users.invalid-token')
+    const { roles, ...proved } = session
+    const kind = isStaff(roles) ? 'staff' : 'customer'
+    return { kind, ...claims, ...proved, address, permissions: permissionsOf(roles) }
   }

@@ -12,6 +12,9 @@ export type Session = {
   readonly expiresAt: Date
 }
 
+/** Why a session was ended before its time. */
+export type RevokedFor = 'logout' | 'ended-elsewhere' | 'password-changed' | 'disabled' | 'refresh-reuse' | 'erased'
+
 /** A session ends after 90 days, or after 30 without a refresh. */
 export const newSession = (id: SessionId, userId: UserId, now: Date): Session => ({
   id,

@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Clock } from '#kernel/clock.ts'
-import type { SessionId } from '#kernel/ids.ts'
+import type { SessionId, UserId } from '#kernel/ids.ts'
 import type { Reader, Single } from '#platform/db/work.ts'
 import type { AccessClaims } from '#platform/security/tokens.ts'
+import type { LiveSession } from '../application/authenticate.ts'
 import type { Checked, RefreshToken } from '../application/log-in.ts'
-import { idleUntil, type Session } from '../domain/session.ts'
+import { idleUntil, type RevokedFor, type Session } from '../domain/session.ts'
 import type { UserViews, ViewRow } from './user-views.ts'
 
 export const hashRefreshToken = (token: string): Buffer => createHash('sha256').update(token).digest()
@@ -22,6 +23,19 @@ export async function forgetEnded(db: Reader, now: Date): Promise<void> {
   await sql`delete from users.sessions where expires_at < ${now}`.execute(db)
 }
 
+/** Ends a user's live sessions, but for this one. */
+export async function revokeOtherSessions(
+  db: Reader,
+  userId: UserId,
+  exceptSessionId: SessionId | null,
+  reason: RevokedFor,
+  now: Date,
+): Promise<void> {
+  await sql`
+    update users.sessions set revoked_at = ${now}, revoked_for = ${reason}
+    where user_id = ${userId} and revoked_at is null and id is distinct from ${exceptSessionId}::text`.execute(db)
+}
+
 /** SQL that changes sessions and refresh tokens. */
 export const sessionStore = ({ toView }: Pick<UserViews, 'toView'>) => ({
   /** Opens the session with its first refresh token, if the account is as it was checked; one statement. */
@@ -35,8 +49,10 @@ export const sessionStore = ({ toView }: Pick<UserViews, 'toView'>) => ({
         update users.users set password_hash = ${checked.freshHash}
         where id = ${checked.userId} and password_hash = ${checked.passwordHash} and ${checked.freshHash}::text is not null),
       opened as (
-        insert into users.sessions (id, user_id, created_at, expires_at)
-        select ${id}, id, ${createdAt}::timestamptz, ${expiresAt}::timestamptz from person returning id),
+        insert into users.sessions (id, user_id, created_at, authenticated_at, last_used_at, expires_at)
+        select ${id}, id, ${createdAt}::timestamptz, ${createdAt}::timestamptz, ${createdAt}::timestamptz,
+          ${expiresAt}::timestamptz
+        from person returning id),
       token as (
         insert into users.refresh_tokens (hash, session_id, created_at, expires_at)
         select ${firstTokenHash}::bytea, id, ${createdAt}::timestamptz, ${idleUntil(createdAt)}::timestamptz from opened)
@@ -64,19 +80,20 @@ export const sessionStore = ({ toView }: Pick<UserViews, 'toView'>) => ({
   /** Ends this session, and that of this refresh token, used or not. */
   revokeSessions: async ({ db, now }: Single, sessionId: SessionId | null, refreshHash: Buffer | null) => {
     await sql`
-      update users.sessions set revoked_at = ${now}
+      update users.sessions set revoked_at = ${now}, revoked_for = 'logout'
       where revoked_at is null and (id = ${sessionId}
         or id = (select session_id from users.refresh_tokens where hash = ${refreshHash}))`.execute(db)
   },
 
-  /** The roles of a user whose session is live and whose account is enabled. */
-  findLiveRoles:
+  /** What the session has proved and its user's roles, while it is live and the account enabled; one statement. */
+  findLiveSession:
     (db: Reader, clock: Clock) =>
-    async ({ userId, sessionId }: AccessClaims): Promise<readonly string[] | undefined> => {
-      const { rows } = await sql<{ roles: string[] }>`
-        select u.roles from users.sessions s join users.users u on u.id = s.user_id
+    async ({ userId, sessionId }: AccessClaims): Promise<LiveSession | undefined> => {
+      const { rows } = await sql<LiveSession>`
+        select u.roles, coalesce(s.authenticated_at, s.created_at) as "authenticatedAt", s.second_factor_at as "secondFactorAt"
+        from users.sessions s join users.users u on u.id = s.user_id
         where s.id = ${sessionId} and s.user_id = ${userId}
           and s.revoked_at is null and s.expires_at > ${clock()} and u.disabled_at is null`.execute(db)
-      return rows[0]?.roles
+      return rows[0]
     },
 })
