@@ -17,6 +17,11 @@ export const usersProblems = {
     title: 'E-mail or password is wrong',
     advice: 'Check both. The answer is the same whether or not there is such an account.',
   },
+  'users.reauthentication-required': {
+    kind: 'forbidden',
+    title: 'Show your password once more',
+    advice: 'Send it to POST /v1/auth/reauthentication, then repeat this request within ten minutes.',
+  },
   'users.weak-password': {
     kind: 'invalid',
     title: 'The password is too weak',

@@ -1,8 +1,11 @@
+import { minutesAfter } from '#kernel/clock.ts'
 import type { SessionId, UserId } from '#kernel/ids.ts'
+import { refuse } from './problems.ts'
 
 const DAY_MS = 24 * 60 * 60_000
 const IDLE_DAYS = 30
 const ABSOLUTE_DAYS = 90
+const RECENT_MINUTES = 10
 
 export type Session = {
   readonly id: SessionId
@@ -25,3 +28,12 @@ export const newSession = (id: SessionId, userId: UserId, now: Date): Session =>
 
 /** When a refresh token made now ends, unless its session ends before. */
 export const idleUntil = (now: Date): Date => new Date(now.getTime() + IDLE_DAYS * DAY_MS)
+
+/** When this session last showed the password; undefined for whoever has no session. */
+type Proved = { readonly authenticatedAt?: Date | null | undefined }
+
+/** Refuses users.reauthentication-required unless the session's password was shown in the last ten minutes. */
+export function requireRecent({ authenticatedAt }: Proved, now: Date): void {
+  if (!authenticatedAt || minutesAfter(authenticatedAt, RECENT_MINUTES) < now)
+    throw refuse('users.reauthentication-required')
+}
