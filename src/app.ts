@@ -5,6 +5,7 @@ import { type PaymentsContext, payments } from '#contexts/payments/index.ts'
 import { type UsersContext, users } from '#contexts/users/index.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { Problems } from '#kernel/refusal.ts'
+import { auditRoutes } from '#platform/audit/http.ts'
 import { makePerform, type Perform } from '#platform/db/perform.ts'
 import { type Database, openDatabase } from '#platform/db/pool.ts'
 import { forgetOldReceipts } from '#platform/db/receipts.ts'
@@ -74,14 +75,14 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     return made
   }
   let working = false
+  const encryption = makeEncryption(config.encryptionKeys)
   const others = makeNotifier(db, log)
   // Events that nobody here waits for are published by the next poll: no batch of their own for each.
-  const perform = makePerform(db, clock, (emitted) => {
+  const perform = makePerform(db, clock, encryption.seal, (emitted) => {
     if (!emitted.some(({ type }) => heard.has(type))) return
     if (working) relay.wake()
     else others.notify()
   })
-  const encryption = makeEncryption(config.encryptionKeys)
   const guestTokens = makeGuestTokens(config.tokenSecrets)
   const platform: Platform = {
     db,
@@ -111,6 +112,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   addHealth(http, db, metrics)
   for (const context of all) await http.register(context.routes, { prefix: '/v1' })
   await http.register(operationRoutes(platform), { prefix: '/v1' })
+  await http.register(auditRoutes(platform), { prefix: '/v1' })
   await http.register(contexts.users.rootRoutes)
   await addPages(http, {
     production: config.production,

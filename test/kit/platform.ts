@@ -24,6 +24,7 @@ export async function testPlatform() {
   const perform = makePerform(
     db,
     () => new Date(),
+    (plain) => Buffer.from(plain),
     () => {
       woken.times += 1
     },

@@ -1,6 +1,10 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { DomainEvent } from '#kernel/event.ts'
+import type { Encryption, Place } from '#platform/security/encryption.ts'
 import type { AuditEntry, Work } from './work.ts'
+
+/** How an actor's IP address is sealed: for the request's row of the audit log. */
+export type SealAddress = Encryption['seal']
 
 /** A committed answer as it is kept: status, location and the sealed bytes of the body. */
 export type ReceiptRow = {
@@ -17,10 +21,11 @@ export async function finish(
   events: readonly DomainEvent[],
   audit: readonly AuditEntry[],
   receipt: ReceiptRow | undefined,
+  seal: SealAddress,
 ): Promise<void> {
   const parts: RawBuilder<unknown>[] = []
   if (events.length > 0) parts.push(insertEvents(work, events))
-  if (audit.length > 0) parts.push(insertAudit(work, audit))
+  if (audit.length > 0) parts.push(insertAudit(work, audit, seal))
   if (receipt) parts.push(insertReceipt(work, receipt))
   if (parts.length === 0) return
   const named = parts.map((part, index) => sql`${sql.raw(`p${index}`)} as (${part})`)
@@ -32,10 +37,19 @@ const insertEvents = (work: Work, events: readonly DomainEvent[]) => sql`
   select type, subject, data, ${work.requestId}::text, ${work.now}::timestamptz
   from jsonb_to_recordset(${JSON.stringify(events)}::jsonb) as e (type text, subject text, data jsonb)`
 
-const insertAudit = (work: Work, entries: readonly AuditEntry[]) => sql`
-  insert into platform.audit_log (occurred_at, actor_kind, actor_id, request_id, action, subject, before, after)
-  select ${work.now}::timestamptz, ${work.actor.kind}::text, ${work.actor.userId}::text, ${work.requestId}::text, action, subject, before, after
+const insertAudit = ({ actor, now, requestId }: Work, entries: readonly AuditEntry[], seal: SealAddress) => sql`
+  insert into platform.audit_log
+    (occurred_at, actor_kind, actor_id, address, request_id, action, subject, before, after)
+  select ${now}::timestamptz, ${actor.kind}::text, ${actor.userId}::text,
+    ${actor.address && seal(actor.address, auditAddress(requestId))}::bytea, ${requestId}::text, action, subject, before, after
   from jsonb_to_recordset(${JSON.stringify(entries)}::jsonb) as a (action text, subject text, before jsonb, after jsonb)`
+
+/** What the address in an audit row is bound to: its request, as the row's own id is not known before it is there. */
+export const auditAddress = (requestId: string): Place => ({
+  table: 'platform.audit_log',
+  column: 'address',
+  row: requestId,
+})
 
 const insertReceipt = (work: Work, row: ReceiptRow) => sql`
   insert into platform.receipts (key, request_hash, status, location, sealed_body, created_at)

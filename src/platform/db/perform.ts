@@ -5,7 +5,7 @@ import { Refusal } from '#kernel/refusal.ts'
 import { refuse } from '#platform/problems.ts'
 import { failpoint } from '#platform/resilience/failpoints.ts'
 import { isConnectionLost, isRerunnable, isUniqueViolation } from './errors.ts'
-import { finish, type ReceiptRow } from './finish.ts'
+import { finish, type ReceiptRow, type SealAddress } from './finish.ts'
 import type { Actor, AuditEntry, Single, Work } from './work.ts'
 
 /** Who asks for a command, and under which request id it is traced. */
@@ -33,7 +33,12 @@ export type Perform = {
 const MAX_RUNS = 4
 
 /** Makes `perform`; `onEvents` is told, after the commit, of the events that are to be published. */
-export function makePerform(db: Kysely<{}>, clock: Clock, onEvents: (events: readonly DomainEvent[]) => void): Perform {
+export function makePerform(
+  db: Kysely<{}>,
+  clock: Clock,
+  seal: SealAddress,
+  onEvents: (events: readonly DomainEvent[]) => void,
+): Perform {
   const perform: Perform = async (command, run, receipt) => {
     for (let attempt = 1; ; attempt += 1) {
       const events: DomainEvent[] = []
@@ -51,7 +56,7 @@ export function makePerform(db: Kysely<{}>, clock: Clock, onEvents: (events: rea
             audit: (entry) => void audit.push(entry),
           }
           const answer = await run(work)
-          await finish(work, events, audit, receipt?.row(answer, work.now))
+          await finish(work, events, audit, receipt?.row(answer, work.now), seal)
           if (receipt) await failpoint('command.before-commit')
           committing = true
           return answer

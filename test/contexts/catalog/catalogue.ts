@@ -40,7 +40,12 @@ export async function testCatalogue() {
   const { db } = pool
   const clock = () => new Date()
   const encryption = makeEncryption(config.encryptionKeys)
-  const perform = makePerform(db, clock, () => {})
+  const perform = makePerform(
+    db,
+    clock,
+    (plain) => Buffer.from(plain),
+    () => {},
+  )
   const guestTokens = makeGuestTokens(config.tokenSecrets)
   const idle = { wake() {}, start() {}, stop: async () => {} }
   const platform = {
