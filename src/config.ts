@@ -62,6 +62,8 @@ export type Config = Readonly<{
   /** Whether staff need a second factor before any of their routes works. */
   staffMfa: boolean
   rateLimits: boolean
+  /** The shortest passwords that are taken, in characters. */
+  passwordMinLength: { readonly customer: number; readonly staff: number }
   /** Shared by all processes: exact rate limits. Undefined means that each process counts for itself. */
   redisUrl: string | undefined
   smtpUrl: string | undefined
@@ -160,6 +162,10 @@ export function readConfig(env: Environment = process.env): Config {
     ownerEmail: read.matching('OWNER_EMAIL', /^[^\s@]+@[^\s@]+$/, 'owner@stoa.example'),
     staffMfa,
     rateLimits,
+    passwordMinLength: {
+      customer: read.integer('PASSWORD_MIN_LENGTH', 8, 8, 64),
+      staff: read.integer('STAFF_PASSWORD_MIN_LENGTH', 15, 15, 64),
+    },
     redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
     smtpUrl,
     sendgridApiKey,

@@ -59,6 +59,9 @@ test.each([
 test.each([
   ['FAILPOINTS', 'stock.held=error'],
   ['STAFF_MFA', 'optional'],
+  ['PASSWORD_MIN_LENGTH', '7'],
+  ['STAFF_PASSWORD_MIN_LENGTH', '14'],
+  ['STAFF_PASSWORD_MIN_LENGTH', '65'],
   ['RATE_LIMITS', 'off'],
   ['REDIS_URL', 'http://localhost'],
   ['MAIL_FROM', 'Eve <eve@shop.example>\r\nBcc: all'],

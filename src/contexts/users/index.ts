@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { newId } from '#platform/ids.ts'
 import type { Context, Platform } from '#platform/platform.ts'
+import { commonPasswords } from '#platform/security/common-passwords.ts'
 import { makePasswords } from '#platform/security/passwords.ts'
 import { makeAccessTokens } from '#platform/security/tokens.ts'
 import type { Config } from '#src/config.ts'
@@ -40,6 +41,12 @@ export function users(platform: Platform, config: Config) {
     accessTokens,
     passwords,
     hashPassword: passwords.hash,
+    commonPasswords,
+    passwordMinLength: config.passwordMinLength,
+    shopWords: [
+      config.mailFrom.replace(/ *<.*/, ''),
+      new URL(config.storefrontUrl).hostname.replace(/^www\.|\.[^.]*$/g, ''),
+    ],
     newPassword: () => randomBytes(15).toString('base64url'),
     newUserId: () => newId('usr'),
     newSessionId: () => newId('ses'),

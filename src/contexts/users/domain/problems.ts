@@ -25,7 +25,8 @@ export const usersProblems = {
   'users.weak-password': {
     kind: 'invalid',
     title: 'The password is too weak',
-    advice: 'Use at least 8 characters (staff: 15), any at all, and none of the well-known passwords.',
+    advice:
+      'Use a longer one, of any characters at all, that is none of the well-known passwords; `detail` says what is wrong.',
   },
   'users.email-taken': {
     kind: 'conflict',

@@ -44,7 +44,7 @@ export const authRoutes =
       },
       async (request, reply) => {
         const { email, password, name = null } = request.body
-        const passwordHash = await use.hashNewPassword(password, 'customer')
+        const passwordHash = await use.hashNewPassword(password, 'customer', { email, name })
         return answer(request, reply, async (work) =>
           created(await use.register(work, { email, name, passwordHash }), '/v1/users/me'),
         )

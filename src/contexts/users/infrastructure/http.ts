@@ -102,7 +102,7 @@ export const userRoutes =
       },
       async (request, reply) => {
         const { password, ...wanted } = request.body
-        const passwordHash = await use.hashNewPassword(password, 'staff')
+        const passwordHash = await use.hashNewPassword(password, 'staff', wanted)
         return answer(request, reply, async (work) => {
           const user = await use.createStaff(work, { ...wanted, passwordHash })
           return created(viewOf(user), `/v1/users/${user.id}`)

@@ -1,0 +1,131 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bearer, PASSWORD, peopleOf } from '../contexts/users/people.ts'
+import { sqlOf } from '../contexts/users/sql.ts'
+import { type TestShop, testShop } from '../kit/shop.ts'
+
+let shop: TestShop
+let people: ReturnType<typeof peopleOf>
+beforeAll(async () => {
+  shop = await testShop({ MAIL_FROM: 'Kettle & Co <mail@kettle.example>' })
+  people = peopleOf(shop)
+})
+afterAll(() => shop.close())
+
+let count = 0
+const newEmail = () => `person${++count}@shop.example`
+const hashOf = async (email: string): Promise<string> => {
+  const { body } = await people.logIn(email)
+  const [row] = await sqlOf<{ hash: string }>(
+    shop,
+    'select password_hash as hash from users.users where id = $1',
+    body.user.id,
+  )
+  return row?.hash ?? ''
+}
+
+describe('Password length / content', () => {
+  it.each([
+    ['password12345678'],
+    ['Password12345678!'],
+    ['mailcreated5240'],
+    ['polniypizdec110211'],
+    ['1q2w3e4r5t6y'],
+    ['Correct Horse Battery Staple'],
+    ['KettleCo2024'],
+    ['whistle-person-0'],
+    ['ae7!kZü'],
+    ['🐴🐴🦄🐴🦓🐴🦌'],
+    [''],
+  ])('refuses a customer %s', async (password) => {
+    const answer = await shop.send('POST', '/v1/auth/register', {
+      email: 'whistle.person.0@shop.example',
+      name: 'Whistle Person',
+      password,
+    })
+    expect(answer).toMatchObject({
+      status: 422,
+      body: { code: 'users.weak-password', errors: [{ pointer: '/password', detail: expect.any(String) }] },
+    })
+    if (password.length > 10) expect(answer.text).not.toContain(password)
+  })
+
+  it('takes 8, 64 and 128 characters, blanks, emoji, and no kind of character is asked for', async () => {
+    const wide = [...'🐴🦄🦓🦌🐎🐈🐕🐇'].map((animal) => `${animal}${'🐴'.repeat(15)}`).join('')
+    for (const password of ['onlylowr', '        x', 'qjfm'.repeat(15).concat('vwxz'), wide, `${'Zy'.repeat(63)}!?`]) {
+      const email = newEmail()
+      expect((await people.register(email, password)).status).toBe(201)
+      expect((await people.logIn(email, password)).status).toBe(200)
+    }
+    expect((await people.register(newEmail(), `${wide}x`)).status).toBe(422)
+  })
+
+  it('asks staff for 15 characters', async () => {
+    const make = (password: string) =>
+      shop.asOwner().then((headers) => {
+        const body = { email: newEmail(), name: 'Staff', roles: ['support'], password }
+        return shop.send('POST', '/v1/users', body, headers)
+      })
+    for (const password of ['fourteen chars', 'password12345678'])
+      expect(await make(password)).toMatchObject({ status: 422, body: { code: 'users.weak-password' } })
+    expect((await make('fifteen chars !')).status).toBe(201)
+  })
+
+  it('asks for more where the shop does', async () => {
+    const strict = await testShop({ PASSWORD_MIN_LENGTH: '12', STAFF_PASSWORD_MIN_LENGTH: '20' })
+    try {
+      expect((await peopleOf(strict).register('a@shop.example', 'elevenchars')).status).toBe(422)
+      expect((await peopleOf(strict).register('a@shop.example', 'twelve chars')).status).toBe(201)
+      const staff = { email: 'b@shop.example', name: 'B', roles: ['support'], password: 'nineteen characters' }
+      expect((await strict.send('POST', '/v1/users', staff, await strict.asOwner())).status).toBe(422)
+    } finally {
+      await strict.close()
+    }
+  })
+
+  it('tells `Aa…` from `aA…`, and a blank at the end from none', async () => {
+    const email = newEmail()
+    await people.register(email, 'Aa kettle of fish ')
+    for (const other of ['aA kettle of fish ', 'Aa kettle of fish', 'AA KETTLE OF FISH ', ' Aa kettle of fish '])
+      expect((await people.logIn(email, other)).status).toBe(401)
+    expect((await people.logIn(email, 'Aa kettle of fish ')).status).toBe(200)
+  })
+
+  it('counts bytes 73 and later', async () => {
+    const [email, start] = [newEmail(), 'kettle and mug '.repeat(5)]
+    expect(Buffer.byteLength(start)).toBeGreaterThan(72)
+    await people.register(email, `${start}one`)
+    expect((await people.logIn(email, `${start}two`)).status).toBe(401)
+    expect((await people.logIn(email, start)).status).toBe(401)
+    expect((await people.logIn(email, `${start}one`)).status).toBe(200)
+  })
+
+  it('never ends by age', async () => {
+    const email = newEmail()
+    await people.register(email)
+    const before = shop.clock.now
+    shop.clock.advance(5 * 365 * 24 * 60)
+    const session = await people.logIn(email)
+    expect(session.status).toBe(200)
+    expect((await shop.send('GET', '/v1/users/me', undefined, bearer(session))).status).toBe(200)
+    shop.clock.now = before
+  })
+})
+
+describe('Password storage', () => {
+  it('is argon2id with at least 19 MiB, 2 passes and 1 lane, and a salt of its own', async () => {
+    const emails = [newEmail(), newEmail()]
+    for (const email of emails) await people.register(email)
+    const [one = '', other = ''] = await Promise.all(emails.map(hashOf))
+    for (const hash of [one, other]) {
+      const [, m, t, p, salt = '', digest = ''] =
+        /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([^$]+)\$([^$]+)$/.exec(hash) ?? []
+      expect(Number(m)).toBeGreaterThanOrEqual(19_456)
+      expect(Number(t)).toBeGreaterThanOrEqual(2)
+      expect(Number(p)).toBeGreaterThanOrEqual(1)
+      expect(Buffer.from(salt, 'base64').length).toBeGreaterThanOrEqual(16)
+      expect(Buffer.from(digest, 'base64').length).toBeGreaterThanOrEqual(32)
+      expect(hash).not.toContain(PASSWORD)
+    }
+    expect(one.split('$')[4]).not.toBe(other.split('$')[4])
+  })
+})
