@@ -18,6 +18,8 @@ import { makeServer } from '#platform/http/server.ts'
 import { startJobs } from '#platform/jobs/jobs.ts'
 import { makePump, type Pump } from '#platform/jobs/pump.ts'
 import { jobMeasures } from '#platform/jobs/queue.ts'
+import { mailboxPages } from '#platform/mail/mailbox-pages.ts'
+import { openMail } from '#platform/mail/open-mail.ts'
 import { consumersOf } from '#platform/messaging/consume.ts'
 import { forgetOldEvents, messagingMeasures } from '#platform/messaging/dead-letters.ts'
 import { makeLocalTransport } from '#platform/messaging/local.ts'
@@ -84,6 +86,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     else others.notify()
   })
   const guestTokens = makeGuestTokens(config.tokenSecrets)
+  const mail = openMail({ ...config, clock })
   const platform: Platform = {
     db,
     perform,
@@ -91,6 +94,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     log,
     encryption,
     guestTokens,
+    mail: mail.mailer,
     pump,
     ...makeAnswer(db, perform, encryption),
   }
@@ -103,7 +107,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   const events = makeRelay(perform, transport, log)
   const relay = pump({ name: 'relay', everyMs: 1_000, atLeastMs: 5, run: events.drain })
   pump({ name: 'retries', everyMs: 1_000, run: transport.retryDue })
-  const measures = [...messagingMeasures(db), ...jobMeasures(db), ...auditMeasures(db, clock)]
+  const measures = [...messagingMeasures(db), ...jobMeasures(db), ...auditMeasures(db, clock), ...mail.measures]
   metrics.add(...measures, ...all.flatMap((context) => context.measures))
 
   const problems: Problems = Object.assign({}, platformProblems, ...all.map((context) => context.problems))
@@ -114,10 +118,12 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   await http.register(operationRoutes(platform), { prefix: '/v1' })
   await http.register(auditRoutes(platform), { prefix: '/v1' })
   await http.register(contexts.users.rootRoutes)
+  if (mail.mailbox && !config.production) await http.register(mailboxPages(mail.mailbox))
   await addPages(http, {
     production: config.production,
     problems,
     publicUrl: config.publicUrl,
+    mailbox: mail.mailbox !== undefined,
     firstProduct: contexts.catalog.firstProduct,
   })
 
@@ -156,6 +162,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
       await jobs?.stop()
       await Promise.all(pumps.map((one) => one.stop()))
       await others.stop()
+      await mail.mailer.close()
       await database.close()
     },
   }

@@ -1,5 +1,6 @@
 import pc from 'picocolors'
 import type { App } from './app.ts'
+import type { Config } from './config.ts'
 import type { Owner } from './first-run.ts'
 
 export type Started = {
@@ -21,6 +22,7 @@ export async function welcome({ config, contexts }: App, started: Started): Prom
         ['Docs', `${config.publicUrl}/docs`],
         ['Products', `${product?.count ?? 0}, ${config.publicUrl}/v1/products`],
         ['Payments', sandboxUrl && `sandbox at ${sandboxUrl}, takes no money`],
+        ['Mail', mailOf(config)],
         ['Database', started.place],
         ['Work', started.work ? 'in this process' : 'left to `stoa worker`'],
         ['Owner', owner && `${owner.email}  password ${pc.bold(owner.password)}  (shown once)`],
@@ -36,4 +38,9 @@ export async function welcome({ config, contexts }: App, started: Started): Prom
   const uptime = `${process.uptime().toFixed(1)} s`
   const lines = rows.flatMap(([name, text]) => (text ? [`  ${pc.dim(name.padEnd(10))}${text}`] : []))
   return `\n${pc.bold(pc.green('Stoa is ready'))} ${pc.dim(`after ${uptime}; Ctrl-C stops it`)}\n\n${lines.join('\n')}\n`
+}
+
+function mailOf({ smtpUrl, sendgridApiKey, publicUrl }: Config): string {
+  if (smtpUrl) return `by SMTP, ${new URL(smtpUrl).host}`
+  return sendgridApiKey ? 'by SendGrid' : `stays at ${publicUrl}/dev/mailbox`
 }

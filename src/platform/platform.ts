@@ -6,6 +6,7 @@ import type { Reactions, Reader } from './db/work.ts'
 import type { AnswerRequest } from './http/answer.ts'
 import type { Pump, PumpOptions } from './jobs/pump.ts'
 import type { Task } from './jobs/task.ts'
+import type { Mailer } from './mail/mail.ts'
 import type { Encryption } from './security/encryption.ts'
 import type { GuestTokens } from './security/guest-tokens.ts'
 import type { Log } from './telemetry/log.ts'
@@ -19,6 +20,7 @@ export type Platform = AnswerRequest & {
   readonly log: Log
   readonly encryption: Encryption
   readonly guestTokens: GuestTokens
+  readonly mail: Mailer
   /** Background work of this process: started where the process works on the background, and only woken elsewhere. */
   readonly pump: (options: Omit<PumpOptions, 'log'>) => Pump
 }

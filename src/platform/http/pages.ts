@@ -9,12 +9,15 @@ export type PagesOptions = {
   readonly production: boolean
   readonly problems: Problems
   readonly publicUrl: string
+  /** Whether mails stay at `/dev/mailbox`. */
+  readonly mailbox: boolean
   /** How many products there are to buy, and one of them. */
   readonly firstProduct: () => Promise<{ count: number; handle: string; title: string } | undefined>
 }
 
 const DOCS_CSP = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'"
-const PAGE_CSP = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+/** What a page made by `page` may do: show itself, in its own style. No script, no other address, no frame around it. */
+export const PAGE_CSP = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 /** Adds what people read in a browser: `/` (not in production), `/docs`, `/openapi.json` and a page for each problem code. */
 export async function addPages(app: FastifyInstance, options: PagesOptions): Promise<void> {
@@ -37,7 +40,7 @@ export async function addPages(app: FastifyInstance, options: PagesOptions): Pro
     reply
       .type('text/html; charset=utf-8')
       .header('content-security-policy', PAGE_CSP)
-      .send(homePage(options.publicUrl, await options.firstProduct())),
+      .send(homePage(options, await options.firstProduct())),
   )
 }
 
@@ -77,10 +80,12 @@ const problemPages =
     )
   }
 
-const html = (text: string): string =>
+/** Text as it is written in HTML, in an attribute with double quotes too. */
+export const html = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
 
-const page = (title: string, body: string): string => `<!doctype html>
+/** A whole page in the one look that our pages have; `title` is text, `body` is HTML. Send it with PAGE_CSP. */
+export const page = (title: string, body: string): string => `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${html(title)}</title>
 <style>body{font:16px/1.6 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem;color:#1c1c1c;background:#fdfdfb}
 h1{font-size:1.7rem}code,pre{font-family:ui-monospace,monospace;background:#f1f0ea;border-radius:4px}code{padding:.1em .3em}
@@ -88,15 +93,19 @@ pre{padding:1rem;overflow-x:auto}a{color:#0b57a4}.ok{color:#1a7f37}@media(prefer
 code,pre{background:#262626}a{color:#7ab7f5}.ok{color:#56d364}}</style>
 ${body}</html>`
 
-function homePage(publicUrl: string, product: Awaited<ReturnType<PagesOptions['firstProduct']>>): string {
+function homePage(
+  { publicUrl, mailbox }: PagesOptions,
+  product: Awaited<ReturnType<PagesOptions['firstProduct']>>,
+): string {
   const stock = product
     ? `<p class="ok">The shop is ready: ${product.count} products.</p>
 <p>One of them: <a href="/v1/products/${encodeURIComponent(product.handle)}">${html(product.title)}</a>.
 All: <a href="/v1/products">/v1/products</a>. The API: <a href="/docs">/docs</a>, <a href="/openapi.json">/openapi.json</a>.</p>`
     : `<p>The shop is empty. Import a catalogue: <code>npx stoa import catalogue/sample.csv</code>.</p>`
+  const mails = mailbox ? `<p>Mails that it sends stay here: <a href="/dev/mailbox">/dev/mailbox</a>.</p>` : ''
   return page(
     'Stoa',
-    `<h1>Stoa</h1>${stock}<p>Type next:</p>
+    `<h1>Stoa</h1>${stock}${mails}<p>Type next:</p>
 <pre>make buy                                    # a purchase, request by request
 curl '${html(publicUrl)}/v1/products?q=mug'
 npx stoa import your-shopify-export.csv     # your own catalogue

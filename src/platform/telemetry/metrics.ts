@@ -1,10 +1,12 @@
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 /** A number that is asked for when somebody scrapes: what it counts, and how to find out. */
 export type Measure = {
   readonly name: string
   readonly help: string
   readonly labels?: readonly string[]
+  /** What only grows while the process lives is a counter; a gauge unless said. */
+  readonly kind?: 'counter' | 'gauge'
   /** Values with their labels; called once per scrape. */
   readonly read: () => Promise<readonly { readonly labels?: Record<string, string>; readonly value: number }[]>
 }
@@ -34,22 +36,29 @@ export function makeMetrics(): Metrics {
   return {
     observe: (method, route, status, elapsedMs) => latency.observe({ method, route, status }, elapsedMs / 1000),
     add: (...measures) => {
-      for (const measure of measures) addGauge(registry, measure)
+      for (const measure of measures) addMeasure(registry, measure)
     },
     text: () => registry.metrics(),
     contentType: registry.contentType,
   }
 }
 
-function addGauge(registry: Registry, { name, help, labels = [], read }: Measure): void {
-  new Gauge({
-    name,
-    help,
-    labelNames: [...labels],
-    registers: [registry],
-    async collect() {
-      this.reset()
-      for (const { labels: values = {}, value } of await read()) this.set(values, value)
-    },
-  })
+function addMeasure(registry: Registry, { name, help, labels = [], kind = 'gauge', read }: Measure): void {
+  const common = { name, help, labelNames: [...labels], registers: [registry] }
+  if (kind === 'counter')
+    new Counter({
+      ...common,
+      async collect() {
+        this.reset()
+        for (const { labels: values = {}, value } of await read()) this.inc(values, value)
+      },
+    })
+  else
+    new Gauge({
+      ...common,
+      async collect() {
+        this.reset()
+        for (const { labels: values = {}, value } of await read()) this.set(values, value)
+      },
+    })
 }

@@ -55,6 +55,7 @@ export async function testCatalogue() {
     log,
     encryption,
     guestTokens,
+    mail: { send: async () => {}, close: async () => {} },
     pump: () => idle,
     ...makeAnswer(db, perform, encryption),
   }

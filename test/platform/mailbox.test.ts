@@ -1,0 +1,83 @@
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { makeDevMailbox } from '#platform/mail/dev-mailbox.ts'
+import { type Mail, makeMailer } from '#platform/mail/mail.ts'
+import { type TestShop, testShop } from '../kit/shop.ts'
+
+const mail = (key: string, more: Partial<Mail> = {}): Mail => ({
+  key,
+  to: 'ann@example.com',
+  subject: `Mail ${key}`,
+  text: 'Open http://localhost:3000/verify#token=a&b now',
+  html: '<!doctype html><html lang="en"><head><title>x</title></head><body><script>alert("1")</script></body></html>',
+  ...more,
+})
+
+let shop: TestShop
+let folder: string
+let mailer: ReturnType<typeof makeMailer>
+beforeAll(async () => {
+  shop = await testShop()
+  folder = join(shop.app.config.dataDir, 'mailbox')
+  mailer = makeMailer(
+    makeDevMailbox(folder, () => shop.clock.now),
+    () => {},
+  )
+})
+afterAll(() => shop.close())
+
+describe('the dev mailbox', () => {
+  test('is empty before the first mail', async () => {
+    expect((await shop.send('GET', '/dev/mailbox.json')).body).toEqual([])
+    expect((await shop.send('GET', '/dev/mailbox')).text).toContain('No mail yet')
+  })
+
+  test('lists mails, the newest first, as JSON and as a page', async () => {
+    await mailer.send([mail('a'), mail('b', { subject: '<b>bold</b>' })])
+    const { body } = await shop.send('GET', '/dev/mailbox.json')
+    expect(body).toMatchObject([{ key: 'b', at: shop.clock.now.toISOString() }, { key: 'a' }])
+    const { text, headers } = await shop.send('GET', '/dev/mailbox')
+    expect(text.indexOf('&lt;b&gt;bold')).toBeLessThan(text.indexOf('Mail a'))
+    expect(text).toContain('ann@example.com')
+    expect(headers['content-security-policy']).toMatch(/^default-src 'none'/)
+  })
+
+  test('shows a mail with links to follow, its HTML in a frame that runs nothing', async () => {
+    const [, { id }] = (await shop.send('GET', '/dev/mailbox.json')).body
+    const { status, text, headers } = await shop.send('GET', `/dev/mailbox/${id}`)
+    expect(status).toBe(200)
+    expect(text).toContain('<a href="http://localhost:3000/verify#token=a&amp;b">')
+    expect(text).not.toContain('<script')
+    expect(text).toMatch(/<iframe [^>]*sandbox="allow-popups allow-popups-to-escape-sandbox"[^>]*srcdoc="&lt;!doctype/)
+    expect(headers['content-security-policy']).toMatch(/^default-src 'none'; style-src 'unsafe-inline'/)
+  })
+
+  test('has no other pages', async () => {
+    for (const id of ['mail_none', '..%2f..%2fkeys', 'x'])
+      expect((await shop.send('GET', `/dev/mailbox/${id}`)).status).toBe(404)
+  })
+
+  test('keeps one copy of a key, also when another process hands it over', async () => {
+    await makeMailer(
+      makeDevMailbox(folder, () => shop.clock.now),
+      () => {},
+    ).send([mail('a'), mail('c')])
+    const { body } = await shop.send('GET', '/dev/mailbox.json')
+    expect(body.map(({ key }: Mail) => key)).toEqual(['c', 'b', 'a'])
+  })
+
+  test('keeps the latest 200, and leaves alone what is not its own', async () => {
+    writeFileSync(join(folder, 'notes.txt'), '')
+    await mailer.send(Array.from({ length: 210 }, (_, index) => mail(`many ${index}`)))
+    const { body } = await shop.send('GET', '/dev/mailbox.json')
+    expect(body).toHaveLength(200)
+    expect(body[0].key).toBe('many 209')
+    expect(readdirSync(folder)).toHaveLength(201)
+  })
+
+  test('is named on the home page and kept out of the API’s document', async () => {
+    expect((await shop.send('GET', '/')).text).toContain('/dev/mailbox')
+    expect((await shop.send('GET', '/openapi.json')).text).not.toContain('mailbox')
+  })
+})
