@@ -28,7 +28,7 @@ import { listenForEvents, makeNotifier } from '#platform/messaging/wake.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import { platformProblems } from '#platform/problems.ts'
 import { enableFailpoints } from '#platform/resilience/failpoints.ts'
-import { makeEncryption } from '#platform/security/encryption.ts'
+import { type Encryption, makeEncryption } from '#platform/security/encryption.ts'
 import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
 import { type Log, makeLog } from '#platform/telemetry/log.ts'
 import { makeMetrics } from '#platform/telemetry/metrics.ts'
@@ -41,6 +41,7 @@ export type App = {
   readonly http: FastifyInstance
   readonly database: Database
   readonly perform: Perform
+  readonly encryption: Encryption
   readonly contexts: { users: UsersContext; catalog: CatalogContext; payments: PaymentsContext; orders: OrdersContext }
   /** The names of all consumers with the event type each listens to: what `stoa audit` holds the books against. */
   readonly consumers: readonly { readonly type: string; readonly name: string }[]
@@ -135,6 +136,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     http,
     database,
     perform,
+    encryption,
     contexts,
     consumers,
     settle: async () => {
@@ -170,9 +172,9 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
 
 /** The contexts, in dependency order: later ones call earlier ones' public functions. */
 function buildContexts(platform: Platform, config: Config) {
-  const usersContext = users(platform, config)
+  const usersContext = users(platform, config, { personalDataElsewhere: () => [ordersContext.personalData] })
   const catalogContext = catalog(platform, config)
   const paymentsContext = payments(platform, config)
-  const ordersContext = orders(platform, config, { catalog: catalogContext, payments: paymentsContext })
+  const ordersContext: OrdersContext = orders(platform, config, { catalog: catalogContext, payments: paymentsContext })
   return { users: usersContext, catalog: catalogContext, payments: paymentsContext, orders: ordersContext }
 }

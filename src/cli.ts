@@ -8,6 +8,7 @@ const commands = {
   import: () => import('./cli/import.ts'),
   export: () => import('./cli/export.ts'),
   audit: () => import('./cli/audit.ts'),
+  erasures: () => import('./cli/erasures.ts'),
   replay: () => import('./cli/replay.ts'),
   show: () => import('./cli/show.ts'),
 }

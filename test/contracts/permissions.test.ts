@@ -19,7 +19,7 @@ const EVERYBODY = [
     'receiveDefaultWebhook',
   ],
 ]
-const CUSTOMERS = [...EVERYBODY, 'listOrders', 'readMe', 'changeMe']
+const CUSTOMERS = [...EVERYBODY, 'listOrders', 'readMe', 'changeMe', 'exportMe', 'closeMyAccount']
 const SUPPORT = [
   ...CUSTOMERS,
   'listInventory',
@@ -29,6 +29,9 @@ const SUPPORT = [
   'addOrderNote',
   'readOrderTimeline',
 ]
+
+/** What would end the session of whoever asks. */
+const ENDING = ['logOut', 'closeMyAccount']
 
 type Method = Parameters<Buying['send']>[0]
 type Operation = { readonly id: string; readonly method: Method; readonly url: string }
@@ -67,7 +70,7 @@ afterAll(() => buying?.close())
 /** Asks without a body that fits: whoever may not ask is told so before anything else is looked at. */
 const statuses = async (headers: Record<string, string>): Promise<Map<string, number>> => {
   const asked = new Map<string, number>()
-  for (const { id, method, url } of operations.filter(({ id }) => id !== 'logOut'))
+  for (const { id, method, url } of operations.filter(({ id }) => !ENDING.includes(id)))
     asked.set(id, (await buying.send(method, url, undefined, headers)).status)
   return asked
 }
@@ -77,7 +80,7 @@ const except = (known: readonly string[]) => operations.map(({ id }) => id).filt
 
 describe('permissions', () => {
   test('guests get nothing that is not for everybody: 401', async () => {
-    expect(refusedWith(await statuses({}), 401).sort()).toEqual(except(EVERYBODY).sort())
+    expect(refusedWith(await statuses({}), 401).sort()).toEqual(except([...EVERYBODY, ...ENDING]).sort())
   })
 
   test('customers get nothing that is the staff’s: 403', async () => {

@@ -6,11 +6,13 @@ import { systemActor } from '#platform/db/system.ts'
 import type { Reader } from '#platform/db/work.ts'
 import { newId } from '#platform/ids.ts'
 import type { Context, Platform } from '#platform/platform.ts'
+import type { PersonalData } from '#platform/privacy.ts'
 import { failpoint } from '#platform/resilience/failpoints.ts'
 import type { Config } from '#src/config.ts'
 import { EXPIRE_AT_ONCE } from './application/expire-orders.ts'
 import { onPaymentsCaptured } from './application/on-payments-captured.ts'
 import { onPaymentsRefunded } from './application/on-payments-refunded.ts'
+import { onUsersErased } from './application/on-users-erased.ts'
 import { ordersUseCases } from './application/use-cases.ts'
 import { ordersProblems } from './domain/problems.ts'
 import { makeCartStore } from './infrastructure/cart-store.ts'
@@ -20,6 +22,7 @@ import { makeOrderRecords } from './infrastructure/order-records.ts'
 import { makeOrderStore } from './infrastructure/order-store.ts'
 import { makeOrderViews } from './infrastructure/order-views.ts'
 import { orderRoutes } from './infrastructure/orders-http.ts'
+import { forgetOldCarts, personalData } from './infrastructure/personal-data.ts'
 import type { OrderView, Timeline } from './infrastructure/schemas.ts'
 import { makeShowOrder } from './infrastructure/show-order.ts'
 import { staffOrderRoutes } from './infrastructure/staff-http.ts'
@@ -34,6 +37,7 @@ export type OrdersContext = Context & {
     db: Reader,
     numberOrId: string,
   ) => Promise<{ order: OrderView; timeline: Timeline } | undefined>
+  readonly personalData: PersonalData
 }
 
 type Neighbours = { readonly catalog: CatalogContext; readonly payments: PaymentsContext }
@@ -66,6 +70,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments }
     newNoteId: () => newId('note'),
   }
   const use = ordersUseCases(needs)
+  const personal = personalData(encryption, payments.paymentViews)
   const paymentMethods = [...payments.providers.keys()].map((id) => ({ id, publishableKey: null }))
 
   pump({
@@ -88,10 +93,12 @@ export function orders(platform: Platform, config: Config, { catalog, payments }
     on: {
       'payments.captured.v1': { 'orders.mark-paid': onPaymentsCaptured(needs) },
       'payments.refunded.v1': { 'orders.count-refund': onPaymentsRefunded(needs) },
+      'users.erased.v1': { 'orders.forget-person': onUsersErased(personal) },
     },
-    tasks: {},
-    cron: [],
+    tasks: { 'orders.forget-old-carts': () => forgetOldCarts(db, clock()) },
+    cron: [{ task: 'orders.forget-old-carts', match: '37 * * * *' }],
     measures: orderMeasures(db, clock),
+    personalData: personal,
     inspectOrder: async (reader, numberOrId) => {
       const id = numberOrId.startsWith('ord_') ? (numberOrId as OrderId) : await views.orderByNumber(reader, numberOrId)
       const order = id && (await needs.showOrder(reader, id))

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { newId } from '#platform/ids.ts'
 import type { Context, Platform } from '#platform/platform.ts'
+import type { PersonalData } from '#platform/privacy.ts'
 import { commonPasswords } from '#platform/security/common-passwords.ts'
 import { makePasswords } from '#platform/security/passwords.ts'
 import { makeAccessTokens } from '#platform/security/tokens.ts'
@@ -8,7 +9,9 @@ import type { Config } from '#src/config.ts'
 import { userUseCases } from './application/use-cases.ts'
 import { refuse, usersProblems } from './domain/problems.ts'
 import { authRoutes } from './infrastructure/auth-http.ts'
+import { erasureStore } from './infrastructure/erasure-store.ts'
 import { userRoutes } from './infrastructure/http.ts'
+import { privacyRoutes } from './infrastructure/privacy-http.ts'
 import { rootRoutes } from './infrastructure/root-http.ts'
 import { forgetEnded, hashRefreshToken, newRefreshToken, sessionStore } from './infrastructure/session-store.ts'
 import { userStore } from './infrastructure/user-store.ts'
@@ -19,14 +22,18 @@ export type {
   UserChanged,
   UserDisabled,
   UserEnabled,
+  UserErased,
   UserRegistered,
   UserRegisteredAgain,
   UserRolesChanged,
 } from './domain/user.ts'
 export type UsersContext = ReturnType<typeof users>
 
+/** Who else keeps personal data: asked when it is needed, as those are built after the users. */
+type Neighbours = { readonly personalDataElsewhere: () => readonly PersonalData[] }
+
 /** Accounts, roles and sessions. `authenticate` tells who asks, on every request; `createOwner` is for the first run. */
-export function users(platform: Platform, config: Config) {
+export function users(platform: Platform, config: Config, neighbours: Neighbours) {
   const { db, clock, encryption } = platform
   const accessTokens = makeAccessTokens({ keys: config.signingKeys, issuer: config.publicUrl, clock })
   const passwords = makePasswords({
@@ -35,8 +42,11 @@ export function users(platform: Platform, config: Config) {
   const views = userViews(db, encryption)
   const store = userStore(encryption)
   const sessions = sessionStore(views)
+  const erasures = erasureStore(encryption)
   const use = userUseCases({
     ...store,
+    ...erasures,
+    ...neighbours,
     ...sessions,
     accessTokens,
     passwords,
@@ -48,6 +58,7 @@ export function users(platform: Platform, config: Config) {
       new URL(config.storefrontUrl).hostname.replace(/^www\.|\.[^.]*$/g, ''),
     ],
     newPassword: () => randomBytes(15).toString('base64url'),
+    newErasureId: () => newId('era'),
     newUserId: () => newId('usr'),
     newSessionId: () => newId('ses'),
     newRefreshToken,
@@ -58,10 +69,13 @@ export function users(platform: Platform, config: Config) {
   return {
     authenticate: use.authenticate,
     createOwner: use.createOwner,
+    repeatErasure: use.repeatErasure,
+    listErasures: erasures.listErasures,
     problems: usersProblems,
     routes: async (app) => {
       await app.register(authRoutes(use, platform))
       await app.register(userRoutes(use, views, platform))
+      await app.register(privacyRoutes(use, platform))
     },
     /** Mounted without a prefix. */
     rootRoutes: rootRoutes(accessTokens),

@@ -94,6 +94,11 @@ export const ordersProblems = {
     title: 'A payment is being made',
     advice: 'Try again when the payment has ended.',
   },
+  'orders.under-way': {
+    kind: 'conflict',
+    title: 'An order is under way',
+    advice: 'What is to be shipped needs its address: wait until the `orders` named are shipped, or cancel them.',
+  },
   'orders.too-many-units': {
     kind: 'conflict',
     title: 'More units than there are',

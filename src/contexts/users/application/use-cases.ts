@@ -3,6 +3,8 @@ import { type ChangeAccountNeeds, changeAccount } from './change-account.ts'
 import { type ChangeMeNeeds, changeMe } from './change-me.ts'
 import { type CreateOwnerNeeds, createOwner } from './create-owner.ts'
 import { type CreateStaffNeeds, createStaff } from './create-staff.ts'
+import { type ErasePersonNeeds, erasePerson, repeatErasure } from './erase-person.ts'
+import { type ExportPersonNeeds, exportPerson } from './export-person.ts'
 import { type HashNewPasswordNeeds, hashNewPassword } from './hash-new-password.ts'
 import { type CheckPasswordNeeds, checkPassword, type OpenSessionNeeds, openSession } from './log-in.ts'
 import { type LogOutNeeds, logOut } from './log-out.ts'
@@ -15,6 +17,8 @@ type Needs = AuthenticateNeeds &
   CheckPasswordNeeds &
   CreateOwnerNeeds &
   CreateStaffNeeds &
+  ErasePersonNeeds &
+  ExportPersonNeeds &
   HashNewPasswordNeeds &
   LogOutNeeds &
   OpenSessionNeeds &
@@ -34,5 +38,8 @@ export const userUseCases = (needs: Needs) => ({
   createStaff: createStaff(needs),
   changeAccount: changeAccount(needs),
   createOwner: createOwner(needs),
+  exportPerson: exportPerson(needs),
+  erasePerson: erasePerson(needs),
+  repeatErasure: repeatErasure(needs),
 })
 export type UserUseCases = ReturnType<typeof userUseCases>

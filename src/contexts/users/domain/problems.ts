@@ -49,6 +49,11 @@ export const usersProblems = {
     title: 'This is the last owner',
     advice: 'Make somebody else an owner first.',
   },
+  'users.staff-account': {
+    kind: 'conflict',
+    title: 'This is a staff account',
+    advice: 'Staff close their account themselves, with DELETE /v1/users/me; disable it instead.',
+  },
   'users.too-busy': {
     kind: 'unavailable',
     title: 'Too many people are logging in',

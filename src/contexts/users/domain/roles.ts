@@ -34,6 +34,7 @@ const admin = [
   'users:write',
   'roles:read',
   'roles:grant',
+  'privacy:manage',
   'audit:read',
   'events:read',
   'events:replay',

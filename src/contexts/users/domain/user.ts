@@ -21,6 +21,8 @@ export type StaffCreated = DomainEvent<'users.staff-created.v1', { userId: UserI
 export type UserChanged = DomainEvent<'users.changed.v1', { userId: UserId }>
 export type UserRolesChanged = DomainEvent<'users.roles-changed.v1', { userId: UserId; roles: readonly Role[] }>
 export type UserDisabled = DomainEvent<'users.disabled.v1', { userId: UserId }>
+/** Somebody is forgotten: whoever copied something of them forgets it too. A guest has no account. */
+export type UserErased = DomainEvent<'users.erased.v1', { userId: UserId | null }>
 export type UserEnabled = DomainEvent<'users.enabled.v1', { userId: UserId }>
 
 /** Who grants: only their permissions count. */

@@ -40,7 +40,7 @@ export function userStore(encryption: Encryption) {
   const changeUser: ChangeUser = async (work, id, decide, version) => {
     const { rows } = await sql<UserRow>`
       select id, email, name, password_hash, roles, disabled_at, version, created_at
-      from users.users where id = ${id} for update`.execute(work.tx)
+      from users.users where id = ${id} and erased_at is null for update`.execute(work.tx)
     const row = rows[0]
     if (!row) throw refuse('users.not-found')
     if (version !== undefined && row.version !== version) throw refusePlatform('platform.stale')

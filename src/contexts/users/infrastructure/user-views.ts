@@ -39,7 +39,9 @@ export function userViews(db: Reader, encryption: Encryption) {
     /** One user and their version; refuses users.not-found. */
     findUser: async (id: UserId): Promise<{ user: UserView; version: number }> => {
       const { rows } = await sql<ViewRow & { version: number }>`
-        select id, email, name, roles, disabled_at, created_at, version from users.users where id = ${id}`.execute(db)
+        select id, email, name, roles, disabled_at, created_at, version from users.users where id = ${id} and erased_at is null`.execute(
+        db,
+      )
       const row = rows[0]
       if (!row) throw refuse('users.not-found')
       return { user: toView(row), version: row.version }
@@ -49,7 +51,7 @@ export function userViews(db: Reader, encryption: Encryption) {
     listUsers: async ({ limit, afterId = '~', email, kind }: UserFilter): Promise<Page<UserView>> => {
       const { rows } = await sql<ViewRow>`
         select id, email, name, roles, disabled_at, created_at from users.users
-        where id < ${afterId}
+        where id < ${afterId} and erased_at is null
           ${email === undefined ? sql`` : sql`and email_index = ${emailIndex(email)}`}
           ${kind === undefined ? sql`` : kind === 'staff' ? sql`and roles <> '{customer}'` : sql`and roles = '{customer}'`}
         order by id desc limit ${limit + 1}`.execute(db)
