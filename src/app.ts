@@ -6,6 +6,7 @@ import { type UsersContext, users } from '#contexts/users/index.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { Problems } from '#kernel/refusal.ts'
 import { auditRoutes } from '#platform/audit/http.ts'
+import { openRedis } from '#platform/cache/redis.ts'
 import { makePerform, type Perform } from '#platform/db/perform.ts'
 import { type Database, openDatabase } from '#platform/db/pool.ts'
 import { forgetOldReceipts } from '#platform/db/receipts.ts'
@@ -18,6 +19,7 @@ import { makeServer } from '#platform/http/server.ts'
 import { startJobs } from '#platform/jobs/jobs.ts'
 import { makePump, type Pump } from '#platform/jobs/pump.ts'
 import { jobMeasures } from '#platform/jobs/queue.ts'
+import { makeLimits } from '#platform/limits/limits.ts'
 import { mailboxPages } from '#platform/mail/mailbox-pages.ts'
 import { openMail } from '#platform/mail/open-mail.ts'
 import { consumersOf } from '#platform/messaging/consume.ts'
@@ -88,6 +90,8 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   })
   const guestTokens = makeGuestTokens(config.tokenSecrets)
   const mail = openMail({ ...config, clock })
+  const redis = config.redisUrl && config.rateLimits ? openRedis({ url: config.redisUrl, log }) : undefined
+  const limits = makeLimits({ enabled: config.rateLimits, clock, encryption, redis })
   const platform: Platform = {
     db,
     perform,
@@ -96,6 +100,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     encryption,
     guestTokens,
     mail: mail.mailer,
+    limits,
     pump,
     ...makeAnswer(db, perform, encryption),
   }
@@ -127,6 +132,8 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     mailbox: mail.mailbox !== undefined,
     firstProduct: contexts.catalog.firstProduct,
   })
+
+  http.addHook('onReady', async () => redis?.connect())
 
   let jobs: { stop(): Promise<void> } | undefined
   let listener: { stop(): Promise<void> } | undefined
@@ -165,6 +172,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
       await Promise.all(pumps.map((one) => one.stop()))
       await others.stop()
       await mail.mailer.close()
+      redis?.close()
       await database.close()
     },
   }

@@ -6,6 +6,7 @@ import type { Reactions, Reader } from './db/work.ts'
 import type { AnswerRequest } from './http/answer.ts'
 import type { Pump, PumpOptions } from './jobs/pump.ts'
 import type { Task } from './jobs/task.ts'
+import type { Limits } from './limits/limits.ts'
 import type { Mailer } from './mail/mail.ts'
 import type { Encryption } from './security/encryption.ts'
 import type { GuestTokens } from './security/guest-tokens.ts'
@@ -21,6 +22,7 @@ export type Platform = AnswerRequest & {
   readonly encryption: Encryption
   readonly guestTokens: GuestTokens
   readonly mail: Mailer
+  readonly limits: Limits
   /** Background work of this process: started where the process works on the background, and only woken elsewhere. */
   readonly pump: (options: Omit<PumpOptions, 'log'>) => Pump
 }

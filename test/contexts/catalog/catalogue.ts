@@ -13,6 +13,7 @@ import { makeAnswer } from '#platform/http/answer.ts'
 import { allRoutes } from '#platform/http/routes.ts'
 import { makeServer } from '#platform/http/server.ts'
 import { newId } from '#platform/ids.ts'
+import { makeLimits } from '#platform/limits/limits.ts'
 import { makeEncryption } from '#platform/security/encryption.ts'
 import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
@@ -56,6 +57,7 @@ export async function testCatalogue() {
     encryption,
     guestTokens,
     mail: { send: async () => {}, close: async () => {} },
+    limits: makeLimits({ enabled: false, clock, encryption, redis: undefined }),
     pump: () => idle,
     ...makeAnswer(db, perform, encryption),
   }
