@@ -30,8 +30,10 @@ import { listenForEvents, makeNotifier } from '#platform/messaging/wake.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import { platformProblems } from '#platform/problems.ts'
 import { enableFailpoints } from '#platform/resilience/failpoints.ts'
+import { keyMeasures } from '#platform/security/data-keys.ts'
 import { type Encryption, makeEncryption } from '#platform/security/encryption.ts'
 import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
+import { openKeyRing } from '#platform/security/key-ring.ts'
 import { type Log, makeLog } from '#platform/telemetry/log.ts'
 import { makeMetrics } from '#platform/telemetry/metrics.ts'
 import { auditMeasures } from './audit/measures.ts'
@@ -80,7 +82,12 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     return made
   }
   let working = false
-  const encryption = makeEncryption(config.encryptionKeys)
+  const ring = { db, masterKeys: config.encryptionKeys, refreshMs: config.keyRefreshMs, log }
+  const keys = await openKeyRing(ring).catch(async (error) => {
+    await database.close()
+    throw error
+  })
+  const encryption = makeEncryption(keys)
   const others = makeNotifier(db, log)
   // Events that nobody here waits for are published by the next poll: no batch of their own for each.
   const perform = makePerform(db, clock, encryption.seal, (emitted) => {
@@ -113,7 +120,13 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   const events = makeRelay(perform, transport, log)
   const relay = pump({ name: 'relay', everyMs: 1_000, atLeastMs: 5, run: events.drain })
   pump({ name: 'retries', everyMs: 1_000, run: transport.retryDue })
-  const measures = [...messagingMeasures(db), ...jobMeasures(db), ...auditMeasures(db, clock), ...mail.measures]
+  const measures = [
+    ...messagingMeasures(db),
+    ...jobMeasures(db),
+    ...keyMeasures(db),
+    ...auditMeasures(db, clock),
+    ...mail.measures,
+  ]
   metrics.add(...measures, ...all.flatMap((context) => context.measures))
 
   const problems: Problems = Object.assign({}, platformProblems, ...all.map((context) => context.problems))
@@ -134,6 +147,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   })
 
   http.addHook('onReady', async () => redis?.connect())
+  http.addHook('onListen', keys.start)
 
   let jobs: { stop(): Promise<void> } | undefined
   let listener: { stop(): Promise<void> } | undefined
@@ -152,6 +166,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     },
     startWork: async () => {
       working = true
+      await keys.start()
       for (const one of pumps) one.start()
       listener = listenForEvents(options.databaseUrl, relay.wake, log)
       jobs = await startJobs({
@@ -173,6 +188,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
       await others.stop()
       await mail.mailer.close()
       redis?.close()
+      await keys.stop()
       await database.close()
     },
   }

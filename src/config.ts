@@ -3,7 +3,6 @@ import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isCurrency } from '#kernel/money.ts'
 import { stateFolder } from '#platform/db/embedded-binaries.ts'
-import type { MasterKey } from '#platform/security/encryption.ts'
 import {
   parseEncryptionKeys,
   parseSecret,
@@ -12,6 +11,7 @@ import {
   readOrMakeKeys,
   type SigningKey,
 } from '#platform/security/keys.ts'
+import type { MasterKey } from '#platform/security/master-keys.ts'
 
 /** The folder of the checkout: migrations, the sample catalogue and `.stoa/` are found from here. */
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..')
@@ -44,6 +44,8 @@ export type Config = Readonly<{
   requestTimeoutMs: number
   drainMs: number
   encryptionKeys: readonly MasterKey[]
+  /** How often a process looks for new data keys. */
+  keyRefreshMs: number
   tokenSecrets: readonly KeyObject[]
   signingKeys: readonly SigningKey[]
   currencies: readonly string[]
@@ -147,6 +149,7 @@ export function readConfig(env: Environment = process.env): Config {
     requestTimeoutMs: read.integer('REQUEST_TIMEOUT_MS', 30_000, 1_000, 600_000),
     drainMs: read.integer('DRAIN_MS', production ? 5_000 : 500, 0, 120_000),
     encryptionKeys: told(() => parseEncryptionKeys(keys.ENCRYPTION_KEYS)),
+    keyRefreshMs: read.integer('KEY_REFRESH_MS', 5_000, 50, 60_000),
     tokenSecrets: told(() => parseTokenSecrets(keys.TOKEN_SECRETS)),
     signingKeys: told(() => parseSigningKeys(keys.SIGNING_KEYS)),
     currencies,

@@ -80,6 +80,7 @@ test.each([
   ['PORT', '65536'],
   ['PORT', 'http'],
   ['DATABASE_CONNECTIONS', '1'],
+  ['KEY_REFRESH_MS', '10'],
   ['HOLD_MINUTES', '1.5'],
   ['LOG_LEVEL', 'verbose'],
   ['CURRENCIES', 'USD,XXQ'],

@@ -1,4 +1,3 @@
-import { createSecretKey, randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import pgModule from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -6,7 +5,7 @@ import { Refusal } from '#kernel/refusal.ts'
 import { openDatabase } from '#platform/db/pool.ts'
 import { type KeptAnswer, receiptOf } from '#platform/db/receipts.ts'
 import { refuse } from '#platform/problems.ts'
-import { makeEncryption } from '#platform/security/encryption.ts'
+import { fixedEncryption } from '../kit/key-ring.ts'
 import { command, testPlatform } from '../kit/platform.ts'
 
 let kit: Awaited<ReturnType<typeof testPlatform>>
@@ -15,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => kit.close())
 
-const seal = makeEncryption([{ id: 1, secret: createSecretKey(randomBytes(32)) }])
+const seal = fixedEncryption()
 const happened = { type: 'scratch.added.v1', subject: 'a', data: {} }
 const receiptFor = (idempotencyKey: string, body: unknown = {}, guardedByRow = false, scope = 'somebody POST /x') =>
   receiptOf(kit.db, seal, { scope, idempotencyKey, body, guardedByRow })

@@ -1,15 +1,4 @@
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  createSecretKey,
-  hkdfSync,
-  type KeyObject,
-  randomBytes,
-} from 'node:crypto'
-
-/** A 32-byte key that all others derive from. Its id (0–255) is written into what it sealed. */
-export type MasterKey = { readonly id: number; readonly secret: KeyObject }
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 
 /** Where a sealed value lives. It opens nowhere else: a value copied to another row or column is refused. */
 export type Place = { readonly table: string; readonly column: string; readonly row: string }
@@ -30,71 +19,96 @@ export type Encryption = {
   blindIndex(value: string, field: string): Buffer
 }
 
-const VERSION = 1
+/** What a data key is for; keys of one purpose open nothing of another. */
+export type Purpose = 'columns' | 'receipts' | 'index'
+
+/** A key that seals values; its header stands in front of each of them and says which key opens it. */
+export type SealingKey = { readonly header: Buffer; readonly secret: KeyObject }
+
+/** The keys of this moment: asked anew for every value, so that they may change under a running process. */
+export type KeyRing = {
+  /** The key that new values of this purpose are sealed with, counted as used once more. */
+  sealing(purpose: Exclude<Purpose, 'index'>): SealingKey
+  /** The key that opens values with this header; throws where there is none. */
+  opening(purpose: Exclude<Purpose, 'index'>, header: Buffer): KeyObject
+  index(): KeyObject
+}
+
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const RECEIPT = 'receipt'
-const HEADER_BYTES = 2 + NONCE_BYTES
 
 /**
- * AES-256-GCM with random nonces; the first key seals, all open. The blind index derives from the last, so that putting
- * a new key in front changes no index; taking the last away asks for all of them to be computed anew.
- * A sealed value is: version, key id, nonce (12), ciphertext, tag (16).
+ * AES-256-GCM with random 96-bit nonces under the data keys of a ring. A sealed value is: header, nonce (12), ciphertext,
+ * tag (16); the header is version 2 with the data key's id in two bytes, or, from before there were data keys, version 1
+ * with a master key's id in one.
  */
-export function makeEncryption(masterKeys: readonly MasterKey[]): Encryption {
-  const first = masterKeys[0]
-  const last = masterKeys.at(-1)
-  if (!first || !last) throw new RangeError('No master key.')
-  const columnKeys = new Map(masterKeys.map(({ id, secret }) => [id, derive(secret, 'columns')]))
-  const receiptKeys = new Map(masterKeys.map(({ id, secret }) => [id, derive(secret, 'receipts')]))
-  const indexKey = derive(last.secret, 'blind-index')
-  const key = (keys: Map<number, KeyObject>, id: number) => {
-    const found = keys.get(id)
-    if (!found) throw new Error(`Sealed with key ${id}, which is not among the master keys.`)
-    return found
-  }
+export function makeEncryption(ring: KeyRing): Encryption {
   return {
-    seal: (plain, place) => sealWith(key(columnKeys, first.id), first.id, Buffer.from(plain), textOf(place)),
-    open: (sealed, place) => openWith(key(columnKeys, keyIdOf(sealed)), sealed, textOf(place)).toString(),
-    sealBytes: (plain, callerSecret) =>
-      sealWith(expand(key(receiptKeys, first.id), callerSecret), first.id, plain, RECEIPT),
-    openBytes: (sealed, callerSecret) =>
-      openWith(expand(key(receiptKeys, keyIdOf(sealed)), callerSecret), sealed, RECEIPT),
+    seal: (plain, place) => sealWith(ring.sealing('columns'), Buffer.from(plain), textOf(place)),
+    open: (sealed, place) => {
+      const header = headerOf(sealed)
+      const key = ring.opening('columns', header)
+      try {
+        return openWith(key, header, sealed, textOf(place)).toString()
+      } catch (error) {
+        throw new Error(`What is sealed at ${textOf(place)} does not open: it was changed, or belongs elsewhere.`, {
+          cause: error,
+        })
+      }
+    },
+    sealBytes: (plain, callerSecret) => {
+      const { header, secret } = ring.sealing('receipts')
+      return sealWith({ header, secret: expand(secret, callerSecret) }, plain, RECEIPT)
+    },
+    openBytes: (sealed, callerSecret) => {
+      const header = headerOf(sealed)
+      return openWith(expand(ring.opening('receipts', header), callerSecret), header, sealed, RECEIPT)
+    },
     blindIndex: (value, field) =>
-      createHmac('sha256', indexKey)
+      createHmac('sha256', ring.index())
         .update(`${field}\0${normal(value)}`)
         .digest(),
   }
 }
 
-const derive = (secret: KeyObject, purpose: string) =>
-  createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', `stoa/v1/${purpose}`, 32)))
+/** The header of what the data key with this id sealed. */
+export const headerOfKey = (id: number): Buffer => Buffer.of(2, id >> 8, id & 255)
+
+/** The header of what was sealed before there were data keys, under a key derived from this master key. */
+export const headerOfVersion1 = (masterKeyId: number): Buffer => Buffer.of(1, masterKeyId)
 
 /** HKDF-Expand of one block: the extract step was done once. A cipher takes a KeyObject 20 µs sooner than bytes. */
 const expand = (secret: KeyObject, info: string) =>
   createSecretKey(createHmac('sha256', secret).update(info).update('\x01').digest())
 
-function sealWith(key: KeyObject, keyId: number, plain: Uint8Array, associated: string): Buffer {
+/** Seals bytes with one key, bound to a text that opening them must give again. */
+export function sealWith({ header, secret }: SealingKey, plain: Uint8Array, associated: string): Buffer {
   const nonce = randomBytes(NONCE_BYTES)
-  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(associated))
+  const cipher = createCipheriv('aes-256-gcm', secret, nonce).setAAD(Buffer.from(associated))
   const text = cipher.update(plain)
   cipher.final()
-  return Buffer.concat([Buffer.of(VERSION, keyId), nonce, text, cipher.getAuthTag()])
+  return Buffer.concat([header, nonce, text, cipher.getAuthTag()])
 }
 
-function openWith(key: KeyObject, sealed: Buffer, associated: string): Buffer {
-  const nonce = sealed.subarray(2, HEADER_BYTES)
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
+/** Opens what `sealWith` made with this key and text; throws on anything else. */
+export function openWith(secret: KeyObject, { length: start }: Buffer, sealed: Buffer, associated: string): Buffer {
+  const nonce = sealed.subarray(start, start + NONCE_BYTES)
+  const decipher = createDecipheriv('aes-256-gcm', secret, nonce, { authTagLength: TAG_BYTES })
     .setAAD(Buffer.from(associated))
     .setAuthTag(sealed.subarray(-TAG_BYTES))
-  const plain = decipher.update(sealed.subarray(HEADER_BYTES, -TAG_BYTES))
+  const plain = decipher.update(sealed.subarray(start + NONCE_BYTES, -TAG_BYTES))
   decipher.final()
   return plain
 }
 
-function keyIdOf(sealed: Buffer): number {
-  if (sealed.length < HEADER_BYTES + TAG_BYTES || sealed[0] !== VERSION) throw new Error('Not a sealed value.')
-  return sealed[1] as number
+const HEADER_BYTES: Readonly<Record<number, number>> = { 1: 2, 2: 3 }
+
+/** The header of a sealed value; throws on what is none. */
+export function headerOf(sealed: Buffer): Buffer {
+  const length = HEADER_BYTES[sealed[0] ?? 0]
+  if (!length || sealed.length < length + NONCE_BYTES + TAG_BYTES) throw new Error('Not a sealed value.')
+  return sealed.subarray(0, length)
 }
 
 const textOf = ({ table, column, row }: Place) => `${table}.${column}:${row}`

@@ -19,7 +19,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import type { MasterKey } from './encryption.ts'
+import type { MasterKey } from './master-keys.ts'
 
 /** An Ed25519 key that signs access tokens; its `kid` is the RFC 7638 thumbprint of the public part. */
 export type SigningKey = { readonly kid: string; readonly privateKey: KeyObject; readonly publicKey: KeyObject }
@@ -61,7 +61,7 @@ function writeOnce(path: string, texts: object): void {
   }
 }
 
-/** `id:base64,…`, ids 0–255, 32 bytes each: the first seals, all open. Throws one line that names the variable. */
+/** `id:base64,…`, ids 0–255, 32 bytes each: the first wraps data keys, all unwrap. Throws one line that names the variable. */
 export function parseEncryptionKeys(text: string | undefined, variable = 'ENCRYPTION_KEYS'): MasterKey[] {
   const keys = entriesOf(text, variable).map((entry) => {
     const [, id = '', base64 = ''] = /^(\d{1,3}):(.+)$/.exec(entry) ?? []

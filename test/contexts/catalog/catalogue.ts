@@ -14,12 +14,12 @@ import { allRoutes } from '#platform/http/routes.ts'
 import { makeServer } from '#platform/http/server.ts'
 import { newId } from '#platform/ids.ts'
 import { makeLimits } from '#platform/limits/limits.ts'
-import { makeEncryption } from '#platform/security/encryption.ts'
 import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 import { readConfig } from '#src/config.ts'
 import { expectToFit, validateEveryAnswer } from '../../kit/answers.ts'
 import { testDatabase } from '../../kit/database.ts'
+import { fixedEncryption } from '../../kit/key-ring.ts'
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 type Role = 'guest' | 'customer' | 'support' | 'catalogue'
@@ -40,7 +40,7 @@ export async function testCatalogue() {
   })
   const { db } = pool
   const clock = () => new Date()
-  const encryption = makeEncryption(config.encryptionKeys)
+  const encryption = fixedEncryption()
   const perform = makePerform(
     db,
     clock,

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { newId } from '#platform/ids.ts'
-import { makeEncryption } from '#platform/security/encryption.ts'
 import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
 import {
   parseEncryptionKeys,
@@ -14,74 +13,6 @@ import {
   readOrMakeKeys,
 } from '#platform/security/keys.ts'
 import { makePasswords } from '#platform/security/passwords.ts'
-
-const masterKey = (id: number) => ({ id, secret: createSecretKey(randomBytes(32)) })
-const place = { table: 'users.users', column: 'email', row: 'usr_1' }
-
-describe('encryption', () => {
-  const key = masterKey(1)
-  const encryption = makeEncryption([key])
-  const sealed = encryption.seal('ann@example.com ✓', place)
-
-  it('opens what it sealed, and does not show it', () => {
-    expect(encryption.open(sealed, place)).toBe('ann@example.com ✓')
-    expect(sealed.includes('ann')).toBe(false)
-    expect(encryption.open(encryption.seal('', place), place)).toBe('')
-  })
-
-  it.each([
-    ['row', { ...place, row: 'usr_2' }],
-    ['column', { ...place, column: 'name' }],
-    ['table', { ...place, table: 'orders.orders' }],
-  ])('does not open in another %s', (_, other) => {
-    expect(() => encryption.open(sealed, other)).toThrow()
-  })
-
-  it('does not open with any one bit flipped, cut, or longer', () => {
-    for (let bit = 0; bit < sealed.length * 8; bit++) {
-      const changed = Buffer.from(sealed)
-      changed[bit >> 3]! ^= 1 << (bit & 7)
-      expect(() => encryption.open(changed, place)).toThrow()
-    }
-    for (let length = 0; length < sealed.length; length++) {
-      expect(() => encryption.open(sealed.subarray(0, length), place)).toThrow()
-    }
-    expect(() => encryption.open(Buffer.concat([sealed, Buffer.of(0)]), place)).toThrow()
-  })
-
-  it('never uses a nonce twice in 100,000', () => {
-    const nonces = new Set<string>()
-    for (let i = 0; i < 100_000; i++) nonces.add(encryption.seal('x', place).toString('latin1', 2, 14))
-    expect(nonces.size).toBe(100_000)
-  })
-
-  it('seals with the first key, opens with all, and keeps the blind index when a key is put in front', () => {
-    const rotated = makeEncryption([masterKey(2), key])
-    expect(rotated.open(sealed, place)).toBe('ann@example.com ✓')
-    expect(rotated.seal('x', place)[1]).toBe(2)
-    expect(() => encryption.open(rotated.seal('x', place), place)).toThrow('key 2')
-    expect(rotated.blindIndex('a@b.cd', 'users.email')).toEqual(encryption.blindIndex('a@b.cd', 'users.email'))
-  })
-
-  it('indexes equal addresses equally, other values, fields and keys differently', () => {
-    const index = encryption.blindIndex('josé@example.com', 'users.email')
-    expect(index).toHaveLength(32)
-    expect(encryption.blindIndex('  JOSE\u0301@Example.COM\n', 'users.email')).toEqual(index)
-    expect(encryption.blindIndex('jose@example.com', 'users.email')).not.toEqual(index)
-    expect(encryption.blindIndex('josé@example.com', 'orders.email')).not.toEqual(index)
-    expect(makeEncryption([masterKey(1)]).blindIndex('josé@example.com', 'users.email')).not.toEqual(index)
-  })
-
-  it("opens a receipt only with the caller's secret, and never as a column", () => {
-    const receipt = encryption.sealBytes(Buffer.from('{"token":"t"}'), 'key-1')
-    expect(encryption.openBytes(receipt, 'key-1').toString()).toBe('{"token":"t"}')
-    expect(() => encryption.openBytes(receipt, 'key-2')).toThrow()
-    expect(() => encryption.open(receipt, place)).toThrow()
-    expect(() => encryption.openBytes(sealed, 'key-1')).toThrow()
-  })
-
-  it('needs a key', () => expect(() => makeEncryption([])).toThrow('master key'))
-})
 
 describe('guest tokens', () => {
   const [old, fresh] = [createSecretKey(randomBytes(32)), createSecretKey(randomBytes(32))]
