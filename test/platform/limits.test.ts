@@ -1,14 +1,13 @@
-import { createSecretKey, randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openRedis, type Redis } from '#platform/cache/redis.ts'
 import { countHere } from '#platform/limits/here.ts'
 import { makeLimits } from '#platform/limits/limits.ts'
-import { makeEncryption } from '#platform/security/encryption.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
+import { fixedEncryption } from '../kit/key-ring.ts'
 import { startRedis, type TestRedis } from '../kit/redis.ts'
 
-const encryption = makeEncryption([{ id: 1, secret: createSecretKey(randomBytes(32)) }])
+const encryption = fixedEncryption()
 const log = makeLog({ level: 'silent', sync: true })
 const clock = () => new Date()
 const tenAMinute = { points: 10, seconds: 60 }
