@@ -1,14 +1,21 @@
 import { availableParallelism } from 'node:os'
-import { hash, type Options, parseOptions, verify } from '@node-rs/argon2'
+import { hash, type Options, parseOptions } from '@node-rs/argon2'
+import { type ReadHash, readHash } from './older-hashes.ts'
 
 export type Passwords = {
   /** The argon2id hash to store. */
   hash(password: string): Promise<string>
-  /** Whether this is the password of that hash. Without a hash it takes as long, and says no. */
-  isRight(password: string, storedHash: string | undefined): Promise<boolean>
+  /**
+   * Whether this is the password of that hash. Without a hash, or with one that nobody can read, it checks `decoyHash`
+   * instead, or a hash as we make it, and says no: it takes as long.
+   */
+  isRight(password: string, storedHash: string | undefined, decoyHash?: string): Promise<boolean>
   /** Whether a stored hash is weaker than what we make today, so that the next login replaces it. */
   needsRehash(storedHash: string): boolean
 }
+
+/** What stands in the place of a hash where there is no password yet: none fits it, and a reset by mail replaces it. */
+export const NO_PASSWORD = '!'
 
 /** OWASP's second choice: 19 MiB, two passes, one lane. About 25 ms of one core. */
 const STRENGTH = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const satisfies Options
@@ -23,21 +30,33 @@ export function makePasswords(options: { tooBusy: () => Error; maxWaiting?: numb
   const nobody = hash('nobody has this password', STRENGTH)
   return {
     hash: hashed,
-    isRight: async (password, storedHash) => {
-      const against = storedHash ?? (await nobody)
-      const right = await inTurn(() => verify(against, stable(password)))
-      return right && storedHash !== undefined
+    isRight: async (password, storedHash, decoyHash) => {
+      const stored = readable(storedHash)
+      const against = stored ?? readable(decoyHash) ?? (readHash(await nobody) as ReadHash)
+      const right = await inTurn(() => fits(against, password))
+      return right && stored !== undefined
     },
     needsRehash: (storedHash) => {
+      if (!storedHash.startsWith('$argon2id$')) return true
       const made = parseOptions(storedHash)
       return (
-        !storedHash.startsWith('$argon2id$') ||
         made.memoryCost < STRENGTH.memoryCost ||
         made.timeCost < STRENGTH.timeCost ||
         made.parallelism < STRENGTH.parallelism
       )
     },
   }
+}
+
+function readable(storedHash: string | undefined): ReadHash | undefined {
+  const read = storedHash === undefined ? undefined : readHash(storedHash)
+  return read && 'isRight' in read ? read : undefined
+}
+
+/** In our form; where it differs also as given, which is what other systems have hashed. */
+async function fits(against: ReadHash, password: string): Promise<boolean> {
+  const inForm = stable(password)
+  return (await against.isRight(inForm)) || (inForm !== password && (await against.isRight(password)))
 }
 
 /** One form for the same characters however a keyboard composes them (NIST 800-63B); nothing is trimmed or cut. */

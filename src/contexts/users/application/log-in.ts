@@ -13,15 +13,19 @@ export type Checked = { readonly userId: UserId; readonly passwordHash: string; 
 
 export type CheckPasswordNeeds = {
   passwords: Passwords
-  findPasswordHash(email: string): Promise<{ readonly id: UserId; readonly passwordHash: string } | undefined>
+  /** The account of an e-mail, and somebody else's hash, so that an unknown e-mail takes as long as a known one. */
+  findPasswordHash(email: string): Promise<{
+    readonly found: { readonly id: UserId; readonly passwordHash: string } | undefined
+    readonly decoyHash: string | undefined
+  }>
 }
 
 /** Finds the account of an e-mail and password; refuses users.wrong-credentials, as slowly for an unknown e-mail. */
 export const checkPassword =
   ({ passwords, findPasswordHash }: CheckPasswordNeeds) =>
   async ({ email, password }: Credentials): Promise<Checked> => {
-    const found = await findPasswordHash(email)
-    const right = await passwords.isRight(password, found?.passwordHash)
+    const { found, decoyHash } = await findPasswordHash(email)
+    const right = await passwords.isRight(password, found?.passwordHash, decoyHash)
     if (!found || !right) throw refuse('users.wrong-credentials')
     const { id: userId, passwordHash } = found
     const freshHash = passwords.needsRehash(passwordHash) ? await passwords.hash(password) : null

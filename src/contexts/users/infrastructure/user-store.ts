@@ -67,13 +67,15 @@ export function userStore(encryption: Encryption) {
     insertUser,
     changeUser,
 
-    /** The account of an e-mail, whatever its case. */
+    /**
+     * The account of an e-mail, whatever its case, and the hash of the next one in the index: an unknown e-mail is checked
+     * against that, so that the times of imported, slower hashes tell nothing.
+     */
     findPasswordHash: (db: Reader) => async (email: string) => {
-      const { rows } = await sql<{ id: UserId; passwordHash: string }>`
-        select id, password_hash as "passwordHash" from users.users where email_index = ${emailIndex(email)}`.execute(
-        db,
-      )
-      return rows[0]
+      const { rows } = await sql<{ id: UserId; passwordHash: string; own: boolean }>`
+        select id, password_hash as "passwordHash", email_index = ${emailIndex(email)} as own from users.users
+        where email_index >= ${emailIndex(email)} order by email_index limit 2`.execute(db)
+      return { found: rows.find(({ own }) => own), decoyHash: rows.find(({ own }) => !own)?.passwordHash }
     },
 
     /** Locks all enabled owners in id order. */
