@@ -27,6 +27,12 @@ export async function welcome({ config, contexts }: App, started: Started): Prom
         ['Work', started.work ? 'in this process' : 'left to `stoa worker`'],
         ['Owner', owner && `${owner.email}  password ${pc.bold(owner.password)}  (shown once)`],
         [
+          '',
+          owner && config.staffMfa
+            ? 'enrols a second factor first: POST /v1/auth/mfa/totp, then …/confirmation'
+            : undefined,
+        ],
+        [
           'Next',
           product && `make buy, in a second terminal${config.port === 3000 ? '' : ` (PORT=${config.port} make buy)`}`,
         ],

@@ -34,6 +34,12 @@ export const platformProblems = {
     title: 'Not allowed',
     advice: 'Your roles do not carry the permission that this operation needs.',
   },
+  'platform.second-factor-missing': {
+    kind: 'forbidden',
+    title: 'Staff need a second factor here',
+    advice:
+      'Enrol one with POST /v1/auth/mfa/totp and confirm it; with one, log in again, or send it to POST /v1/auth/reauthentication.',
+  },
   'platform.idempotency-key-required': {
     kind: 'invalid',
     title: 'An Idempotency-Key is required',

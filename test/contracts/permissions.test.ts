@@ -19,7 +19,15 @@ const EVERYBODY = [
     'receiveDefaultWebhook',
   ],
 ]
-const CUSTOMERS = [...EVERYBODY, 'listOrders', 'readMe', 'changeMe', 'exportMe', 'closeMyAccount']
+const CUSTOMERS = [
+  ...EVERYBODY,
+  ...['reauthenticate', 'readSecondFactor', 'startTotp', 'confirmTotp', 'renewRecoveryCodes', 'removeTotp'],
+  'listOrders',
+  'readMe',
+  'changeMe',
+  'exportMe',
+  'closeMyAccount',
+]
 const SUPPORT = [
   ...CUSTOMERS,
   'listInventory',

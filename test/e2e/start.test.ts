@@ -51,6 +51,7 @@ const isAlive = (pid: number) =>
 test('a first start makes a shop that sells, and tells the owner the password once', { timeout: 90_000 }, async () => {
   const { child, said, url } = await serve()
   expect(said).toMatch(/Owner +owner@stoa\.example +password \S{16,}/)
+  expect(said).toContain('enrols a second factor first')
   expect((await fetch(`${url}/health/ready`)).status).toBe(200)
   const bought = spawn(process.execPath, [buy, '--json'], { env: env({ SHOP_URL: url }) })
   const journey = JSON.parse(await text(bought))

@@ -3,16 +3,22 @@ import { newId } from '#platform/ids.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import type { PersonalData } from '#platform/privacy.ts'
 import { commonPasswords } from '#platform/security/common-passwords.ts'
+import { makeDeviceTokens } from '#platform/security/device-tokens.ts'
 import { makePasswords } from '#platform/security/passwords.ts'
 import { makeAccessTokens } from '#platform/security/tokens.ts'
+import { totp } from '#platform/security/totp.ts'
 import type { Config } from '#src/config.ts'
 import { userUseCases } from './application/use-cases.ts'
 import { refuse, usersProblems } from './domain/problems.ts'
 import { authRoutes } from './infrastructure/auth-http.ts'
 import { erasureStore } from './infrastructure/erasure-store.ts'
 import { userRoutes } from './infrastructure/http.ts'
+import { forgetFailures, hashSessionId, loginStore } from './infrastructure/login-store.ts'
+import { mfaRoutes } from './infrastructure/mfa-http.ts'
 import { privacyRoutes } from './infrastructure/privacy-http.ts'
+import { hashRecoveryCode, newRecoveryCode } from './infrastructure/recovery-codes.ts'
 import { rootRoutes } from './infrastructure/root-http.ts'
+import { secondFactorStore } from './infrastructure/second-factor-store.ts'
 import { forgetEnded, hashRefreshToken, newRefreshToken, sessionStore } from './infrastructure/session-store.ts'
 import { userStore } from './infrastructure/user-store.ts'
 import { userViews } from './infrastructure/user-views.ts'
@@ -34,7 +40,7 @@ type Neighbours = { readonly personalDataElsewhere: () => readonly PersonalData[
 
 /** Accounts, roles and sessions. `authenticate` tells who asks, on every request; `createOwner` is for the first run. */
 export function users(platform: Platform, config: Config, neighbours: Neighbours) {
-  const { db, clock, encryption } = platform
+  const { db, clock, encryption, limits, log } = platform
   const accessTokens = makeAccessTokens({ keys: config.signingKeys, issuer: config.publicUrl, clock })
   const passwords = makePasswords({
     tooBusy: () => refuse('users.too-busy', undefined, { retryAfterSeconds: 2 }),
@@ -48,7 +54,20 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     ...erasures,
     ...neighbours,
     ...sessions,
+    ...loginStore(encryption),
+    ...secondFactorStore(encryption),
     accessTokens,
+    deviceTokens: makeDeviceTokens(config.tokenSecrets),
+    totp,
+    issuer: new URL(config.publicUrl).host,
+    staffMfa: config.staffMfa,
+    maxFailuresInARow: config.rateLimits ? 100 : 2_147_483_647,
+    attemptLimits: {
+      account: limits.define('log-in-account', { points: 10, seconds: 900 }),
+      address: limits.define('log-in-address', { points: 100, seconds: 3_600 }),
+      code: limits.define('second-factor', { points: 5, seconds: 900 }),
+    },
+    note: ({ requestId }, level, action, actor, reason) => log[level]({ requestId, actor, action, reason }, 'security'),
     passwords,
     hashPassword: passwords.hash,
     commonPasswords,
@@ -63,7 +82,9 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     newSessionId: () => newId('ses'),
     newRefreshToken,
     hashRefreshToken,
-    findPasswordHash: store.findPasswordHash(db),
+    hashSessionId,
+    newRecoveryCode,
+    hashRecoveryCode,
     findLiveSession: sessions.findLiveSession(db, clock),
   })
   return {
@@ -74,13 +95,17 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     problems: usersProblems,
     routes: async (app) => {
       await app.register(authRoutes(use, platform))
+      await app.register(mfaRoutes(use, platform))
       await app.register(userRoutes(use, views, platform))
       await app.register(privacyRoutes(use, platform))
     },
     /** Mounted without a prefix. */
     rootRoutes: rootRoutes(accessTokens),
     on: {},
-    tasks: { 'users.forget-ended': () => forgetEnded(db, clock()) },
+    tasks: {
+      'users.forget-ended': async () =>
+        void (await Promise.all([forgetEnded(db, clock()), forgetFailures(db, clock())])),
+    },
     cron: [{ task: 'users.forget-ended', match: '27 * * * *' }],
     measures: [],
   } satisfies Context & Record<string, unknown>

@@ -37,12 +37,19 @@ const insertEvents = (work: Work, events: readonly DomainEvent[]) => sql`
   select type, subject, data, ${work.requestId}::text, ${work.now}::timestamptz
   from jsonb_to_recordset(${JSON.stringify(events)}::jsonb) as e (type text, subject text, data jsonb)`
 
-const insertAudit = ({ actor, now, requestId }: Work, entries: readonly AuditEntry[], seal: SealAddress) => sql`
+/** Adds audit rows where `onlyIf` holds. */
+export const insertAudit = (
+  { actor, now, requestId }: Pick<Work, 'actor' | 'now' | 'requestId'>,
+  entries: readonly AuditEntry[],
+  seal: SealAddress,
+  onlyIf: RawBuilder<unknown> = sql`true`,
+) => sql`
   insert into platform.audit_log
     (occurred_at, actor_kind, actor_id, address, request_id, action, subject, before, after)
   select ${now}::timestamptz, ${actor.kind}::text, ${actor.userId}::text,
     ${actor.address && seal(actor.address, auditAddress(requestId))}::bytea, ${requestId}::text, action, subject, before, after
-  from jsonb_to_recordset(${JSON.stringify(entries)}::jsonb) as a (action text, subject text, before jsonb, after jsonb)`
+  from jsonb_to_recordset(${JSON.stringify(entries)}::jsonb) as a (action text, subject text, before jsonb, after jsonb)
+  where ${onlyIf}`
 
 /** What the address in an audit row is bound to: its request, as the row's own id is not known before it is there. */
 export const auditAddress = (requestId: string): Place => ({

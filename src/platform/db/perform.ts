@@ -5,7 +5,7 @@ import { Refusal } from '#kernel/refusal.ts'
 import { refuse } from '#platform/problems.ts'
 import { failpoint } from '#platform/resilience/failpoints.ts'
 import { isConnectionLost, isRerunnable, isUniqueViolation } from './errors.ts'
-import { finish, type ReceiptRow, type SealAddress } from './finish.ts'
+import { finish, insertAudit, type ReceiptRow, type SealAddress } from './finish.ts'
 import type { Actor, AuditEntry, Single, Work } from './work.ts'
 
 /** Who asks for a command, and under which request id it is traced. */
@@ -79,7 +79,10 @@ export function makePerform(
   perform.one = async (command, run) => {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await run({ ...command, db, now: clock() })
+        const now = clock()
+        const auditing: Single['auditing'] = (entries, onlyIf) =>
+          insertAudit({ ...command, now }, entries, seal, onlyIf)
+        return await run({ ...command, db, now, auditing })
       } catch (error) {
         if (!isRerunnable(error) || attempt >= MAX_RUNS) throw error
       }

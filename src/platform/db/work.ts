@@ -1,4 +1,4 @@
-import type { Kysely, Transaction } from 'kysely'
+import type { Kysely, RawBuilder, Transaction } from 'kysely'
 import type { DomainEvent } from '#kernel/event.ts'
 import type { ApiKeyId, SessionId, UserId } from '#kernel/ids.ts'
 
@@ -16,6 +16,8 @@ export type Actor = {
   /** The API key of a server. */
   readonly apiKeyId?: ApiKeyId | undefined
   readonly permissions: ReadonlySet<string>
+  /** What the roles would allow as well, if the session had proved itself by a second factor. */
+  readonly withheld?: ReadonlySet<string> | undefined
   readonly cartToken?: string | undefined
   readonly orderToken?: string | undefined
 }
@@ -42,7 +44,11 @@ export type Work = {
 }
 
 /** A command that is one statement, run in autocommit: nothing to roll back, and no events. */
-export type Single = Omit<Work, 'tx' | 'emit' | 'audit'> & { readonly db: Kysely<{}> }
+export type Single = Omit<Work, 'tx' | 'emit' | 'audit'> & {
+  readonly db: Kysely<{}>
+  /** The part of the one statement that leaves these audit rows, where `onlyIf` holds of its other parts. */
+  auditing(entries: readonly AuditEntry[], onlyIf?: RawBuilder<unknown>): RawBuilder<unknown>
+}
 
 /** Events of the types that a consumer asked for, oldest first, as stored. */
 export type StoredEvent = DomainEvent & {

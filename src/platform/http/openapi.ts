@@ -92,7 +92,9 @@ function finishDocument(document: Schema, { problems, authenticationRefuses }: A
 }
 
 const impliedBy = (permission: string | undefined, idempotency: Idempotency): string[] => [
-  ...(permission === 'public' ? [] : ['platform.unauthenticated', 'platform.forbidden']),
+  ...(permission === 'public'
+    ? []
+    : ['platform.unauthenticated', 'platform.forbidden', 'platform.second-factor-missing']),
   ...(idempotency === 'none' ? [] : ['platform.idempotency-key-reused', 'platform.in-progress']),
   ...(idempotency === 'required' || idempotency === 'natural' ? ['platform.idempotency-key-required'] : []),
 ]

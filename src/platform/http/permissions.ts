@@ -45,6 +45,7 @@ export function guardRoutes(app: FastifyInstance, authenticate: Authenticate): v
     const { permission } = request.routeOptions.config
     if (permission === 'public' || request.is404 || request.method === 'OPTIONS') return
     if (permission && actor.permissions.has(permission)) return
+    if (permission && actor.withheld?.has(permission)) throw refuse('platform.second-factor-missing')
     throw actor.kind === 'guest' ? refuse('platform.unauthenticated') : refuse('platform.forbidden')
   })
 }

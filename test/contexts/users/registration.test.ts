@@ -21,6 +21,7 @@ describe('registering and logging in', () => {
       accessToken: expect.stringMatching(/^ey[\w-]+\.[\w-]+\.[\w-]+$/),
       refreshToken: expect.stringMatching(/^[\w-]{43}$/),
       expiresIn: 600,
+      deviceToken: expect.stringMatching(/^[\w-]{22}\.\d{10}\.[\w-]{43}$/),
       user: {
         id: expect.stringMatching(/^usr_/),
         email: 'ann@shop.example',

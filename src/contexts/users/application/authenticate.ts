@@ -8,6 +8,8 @@ export type AuthenticateNeeds = {
   accessTokens: AccessTokens
   /** The session and its user's roles, while it is live and the account enabled. */
   findLiveSession(claims: AccessClaims): Promise<LiveSession | undefined>
+  /** Whether staff must have proved themselves by a second factor. */
+  staffMfa: boolean
 }
 
 /** What a session has proved, and the roles of whose it is. */
@@ -19,7 +21,8 @@ export type LiveSession = {
 
 /**
  * Who shows these credentials: a guest without an Authorization header. Reads the session and the roles anew each time, so that a
- * logout, a disabled account and a changed role bite on the next request. Refuses users.invalid-token.
+ * logout, a disabled account and a changed role bite on the next request. Staff who lack their second factor may do what a
+ * customer may, until they have it. Refuses users.invalid-token.
  */
 export const authenticate =
   (needs: AuthenticateNeeds) =>
@@ -31,5 +34,7 @@ export const authenticate =
     if (!session) throw refuse('users.invalid-token')
     const { roles, ...proved } = session
     const kind = isStaff(roles) ? 'staff' : 'customer'
-    return { kind, ...claims, ...proved, address, permissions: permissionsOf(roles) }
+    const actor = { kind, ...claims, ...proved, address, permissions: permissionsOf(roles) } as const
+    if (kind === 'customer' || proved.secondFactorAt || !needs.staffMfa) return actor
+    return { ...actor, permissions: permissionsOf(['customer']), withheld: actor.permissions }
   }

@@ -1,69 +1,54 @@
-import type { SessionId, UserId } from '#kernel/ids.ts'
-import type { Single } from '#platform/db/work.ts'
-import type { Passwords } from '#platform/security/passwords.ts'
+import type { SessionId } from '#kernel/ids.ts'
+import type { AuditEntry, Single } from '#platform/db/work.ts'
+import type { DeviceTokens } from '#platform/security/device-tokens.ts'
 import type { AccessTokens } from '#platform/security/tokens.ts'
-import { refuse } from '../domain/problems.ts'
 import { newSession, type Session } from '../domain/session.ts'
+import { type AttemptNeeds, forgetAttempts } from './attempts.ts'
+import type { Checked } from './check-password.ts'
+import { proved, refuseUnproved } from './proof.ts'
 import type { UserView } from './user-view.ts'
-
-export type Credentials = { readonly email: string; readonly password: string }
-
-/** An account and the hash that its password was checked against; `freshHash` replaces a hash that is too weak today. */
-export type Checked = { readonly userId: UserId; readonly passwordHash: string; readonly freshHash: string | null }
-
-export type CheckPasswordNeeds = {
-  passwords: Passwords
-  /** The account of an e-mail, and somebody else's hash, so that an unknown e-mail takes as long as a known one. */
-  findPasswordHash(email: string): Promise<{
-    readonly found: { readonly id: UserId; readonly passwordHash: string } | undefined
-    readonly decoyHash: string | undefined
-  }>
-}
-
-/** Finds the account of an e-mail and password; refuses users.wrong-credentials, as slowly for an unknown e-mail. */
-export const checkPassword =
-  ({ passwords, findPasswordHash }: CheckPasswordNeeds) =>
-  async ({ email, password }: Credentials): Promise<Checked> => {
-    const { found, decoyHash } = await findPasswordHash(email)
-    const right = await passwords.isRight(password, found?.passwordHash, decoyHash)
-    if (!found || !right) throw refuse('users.wrong-credentials')
-    const { id: userId, passwordHash } = found
-    const freshHash = passwords.needsRehash(passwordHash) ? await passwords.hash(password) : null
-    return { userId, passwordHash, freshHash }
-  }
 
 /** What a client holds while it is logged in; `expiresIn` is the access token's, in seconds. */
 export type LoggedIn = {
   readonly accessToken: string
   readonly refreshToken: string
   readonly expiresIn: number
+  /** Of a login: the device shows it at the next one, and is known. */
+  readonly deviceToken?: string
   readonly user: UserView
 }
 
 /** A refresh token as it is given, and the hash that is kept of it. */
 export type RefreshToken = { readonly token: string; readonly hash: Buffer }
 
-export type OpenSessionNeeds = {
+export type OpenSessionNeeds = AttemptNeeds & {
   accessTokens: AccessTokens
+  deviceTokens: DeviceTokens
   newSessionId(): SessionId
   newRefreshToken(): RefreshToken
+  /** Uses up the second factor that was shown, in the same statement; undefined where it was used before. */
   insertSession(
     single: Single,
     session: Session,
     checked: Checked,
     firstTokenHash: Buffer,
+    audited: readonly AuditEntry[],
   ): Promise<UserView | undefined>
 }
 
-/** Opens a session; refuses users.wrong-credentials when the account was disabled or its password changed meanwhile. */
+/** Opens a session; refuses as checkPassword does when a code was used or the account changed meanwhile. */
 export const openSession =
   (needs: OpenSessionNeeds) =>
   async (single: Single, checked: Checked): Promise<LoggedIn> => {
-    const session = newSession(needs.newSessionId(), checked.userId, single.now)
+    const { userId, attempt } = checked
+    const session = newSession(needs.newSessionId(), userId, single.now)
     const refresh = needs.newRefreshToken()
-    const user = await needs.insertSession(single, session, checked, refresh.hash)
-    if (!user) throw refuse('users.wrong-credentials')
-    return loggedIn(needs.accessTokens, user, session.id, refresh.token)
+    const user = await needs.insertSession(single, session, checked, refresh.hash, proved('users.log-in', checked))
+    if (!user) return refuseUnproved(needs, single, 'users.log-in', checked)
+    await forgetAttempts(needs, attempt, userId)
+    needs.note(single, 'info', 'users.log-in', userId)
+    const deviceToken = needs.deviceTokens.newDeviceToken(userId, single.now)
+    return { ...(await loggedIn(needs.accessTokens, user, session.id, refresh.token)), deviceToken }
   }
 
 /** The answer of login and refresh: a new access token beside the session's refresh token. */

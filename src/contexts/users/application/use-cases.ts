@@ -1,20 +1,27 @@
 import { type AuthenticateNeeds, authenticate } from './authenticate.ts'
 import { type ChangeAccountNeeds, changeAccount } from './change-account.ts'
 import { type ChangeMeNeeds, changeMe } from './change-me.ts'
+import { type CheckPasswordNeeds, checkPassword } from './check-password.ts'
+import { type ConfirmTotpNeeds, confirmTotp } from './confirm-totp.ts'
 import { type CreateOwnerNeeds, createOwner } from './create-owner.ts'
 import { type CreateStaffNeeds, createStaff } from './create-staff.ts'
 import { type ErasePersonNeeds, erasePerson, repeatErasure } from './erase-person.ts'
 import { type ExportPersonNeeds, exportPerson } from './export-person.ts'
 import { type HashNewPasswordNeeds, hashNewPassword } from './hash-new-password.ts'
-import { type CheckPasswordNeeds, checkPassword, type OpenSessionNeeds, openSession } from './log-in.ts'
+import { type OpenSessionNeeds, openSession } from './log-in.ts'
 import { type LogOutNeeds, logOut } from './log-out.ts'
+import { type ReauthenticateNeeds, reauthenticate } from './reauthenticate.ts'
 import { type RefreshSessionNeeds, refreshSession } from './refresh-session.ts'
 import { type RegisterNeeds, register } from './register.ts'
+import { type RemoveTotpNeeds, removeTotp } from './remove-totp.ts'
+import { type RenewRecoveryCodesNeeds, renewRecoveryCodes } from './renew-recovery-codes.ts'
+import { type StartTotpNeeds, startTotp } from './start-totp.ts'
 
 type Needs = AuthenticateNeeds &
   ChangeAccountNeeds &
   ChangeMeNeeds &
   CheckPasswordNeeds &
+  ConfirmTotpNeeds &
   CreateOwnerNeeds &
   CreateStaffNeeds &
   ErasePersonNeeds &
@@ -22,8 +29,12 @@ type Needs = AuthenticateNeeds &
   HashNewPasswordNeeds &
   LogOutNeeds &
   OpenSessionNeeds &
+  ReauthenticateNeeds &
   RefreshSessionNeeds &
-  RegisterNeeds
+  RegisterNeeds &
+  RemoveTotpNeeds &
+  RenewRecoveryCodesNeeds &
+  StartTotpNeeds
 
 /** Everything this context can be asked to do. */
 export const userUseCases = (needs: Needs) => ({
@@ -32,6 +43,11 @@ export const userUseCases = (needs: Needs) => ({
   register: register(needs),
   checkPassword: checkPassword(needs),
   openSession: openSession(needs),
+  reauthenticate: reauthenticate(needs),
+  startTotp: startTotp(needs),
+  confirmTotp: confirmTotp(needs),
+  renewRecoveryCodes: renewRecoveryCodes(needs),
+  removeTotp: removeTotp(needs),
   refreshSession: refreshSession(needs),
   logOut: logOut(needs),
   changeMe: changeMe(needs),

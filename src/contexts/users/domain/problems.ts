@@ -22,6 +22,32 @@ export const usersProblems = {
     title: 'Show your password once more',
     advice: 'Send it to POST /v1/auth/reauthentication, then repeat this request within ten minutes.',
   },
+  'users.second-factor-required': {
+    kind: 'unauthenticated',
+    title: 'A second factor is required',
+    advice: 'Repeat the request with `code`: the one that the authenticator app shows, or a recovery code.',
+  },
+  'users.wrong-code': {
+    kind: 'unauthenticated',
+    title: 'The code is wrong or was used',
+    advice: 'Wait for the next code of the app, or use another recovery code: each counts once.',
+  },
+  'users.too-many-attempts': {
+    kind: 'limited',
+    title: 'Too many failed attempts',
+    advice:
+      'Wait for the seconds in Retry-After, log in from a device that did before (`deviceToken`), or reset the password.',
+  },
+  'users.no-second-factor': {
+    kind: 'conflict',
+    title: 'There is no second factor',
+    advice: 'Start with POST /v1/auth/mfa/totp, then confirm it with a code of it.',
+  },
+  'users.second-factor-kept': {
+    kind: 'conflict',
+    title: 'Staff keep their second factor',
+    advice: 'Replace it instead: POST /v1/auth/mfa/totp, then confirm the new one.',
+  },
   'users.weak-password': {
     kind: 'invalid',
     title: 'The password is too weak',

@@ -5,7 +5,7 @@ import { refuse } from './problems.ts'
 const DAY_MS = 24 * 60 * 60_000
 const IDLE_DAYS = 30
 const ABSOLUTE_DAYS = 90
-const RECENT_MINUTES = 10
+export const RECENT_MINUTES = 10
 
 export type Session = {
   readonly id: SessionId

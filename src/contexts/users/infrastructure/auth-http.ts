@@ -3,14 +3,26 @@ import { created, noContent, ok } from '#platform/http/answer.ts'
 import { closed, EmailSchema, named, nullable } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
-import { NameSchema, PasswordSchema, UserSchema } from './schemas.ts'
+import { CodeSchema, NameSchema, PasswordSchema, UserSchema } from './schemas.ts'
 
 const Registration = named(
   'Registration',
   closed({ email: EmailSchema, password: PasswordSchema, name: Type.Optional(NameSchema) }),
 )
 const Registered = named('Registered', closed({ email: Type.String() }))
-const Credentials = named('Credentials', closed({ email: Type.String({ maxLength: 254 }), password: PasswordSchema }))
+const DeviceTokenSchema = Type.String({
+  maxLength: 200,
+  description: 'Of a login on this device: it is told from strangers then, whose failures do not count against it.',
+})
+const Credentials = named(
+  'Credentials',
+  closed({
+    email: Type.String({ maxLength: 254 }),
+    password: PasswordSchema,
+    code: Type.Optional(CodeSchema),
+    deviceToken: Type.Optional(DeviceTokenSchema),
+  }),
+)
 const RefreshTokenSchema = Type.String({ minLength: 1, maxLength: 200 })
 const LogOut = named('LogOut', closed({ refreshToken: Type.Optional(RefreshTokenSchema) }))
 const LoggedIn = named(
@@ -19,6 +31,7 @@ const LoggedIn = named(
     accessToken: Type.String({ description: 'Send it as `Authorization: Bearer <token>`.' }),
     refreshToken: Type.String({ description: 'Good for one refresh, which gives the next.' }),
     expiresIn: Type.Integer({ description: 'Seconds until the access token ends.' }),
+    deviceToken: Type.Optional(DeviceTokenSchema),
     user: UserSchema,
   }),
 )
@@ -63,13 +76,20 @@ export const authRoutes =
         },
         config: {
           permission: 'public',
-          refuses: ['users.wrong-credentials', 'users.too-busy'],
+          refuses: [
+            'users.wrong-credentials',
+            'users.second-factor-required',
+            'users.wrong-code',
+            'users.too-many-attempts',
+            'users.too-busy',
+          ],
         },
       },
-      async (request, reply) => {
-        const checked = await use.checkPassword(request.body)
-        return answerOne(request, reply, async (single) => ok(await use.openSession(single, checked)))
-      },
+      (request, reply) =>
+        answerOne(request, reply, async (single) => {
+          const { email, ...shown } = request.body
+          return ok(await use.openSession(single, await use.checkPassword(single, { email }, shown)))
+        }),
     )
 
     app.post(

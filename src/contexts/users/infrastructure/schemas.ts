@@ -9,6 +9,13 @@ export const NameSchema = Type.String({ minLength: 1, maxLength: 100, pattern: '
 /** Any characters at all; how short it may be depends on whose it is (domain/password-rules.ts). */
 export const PasswordSchema = Type.String({ maxLength: PASSWORD_MAX_LENGTH })
 
+/** Six digits of an authenticator app, or a recovery code. */
+export const CodeSchema = Type.String({
+  minLength: 6,
+  maxLength: 64,
+  description: 'The six digits that the authenticator app shows, or a recovery code.',
+})
+
 export const RoleSchema = Type.Unsafe<keyof typeof ROLES>({ type: 'string', enum: Object.keys(ROLES) })
 export const StaffRolesSchema = Type.Array(
   Type.Unsafe<(typeof STAFF_ROLES)[number]>({ type: 'string', enum: STAFF_ROLES }),

@@ -7,6 +7,7 @@ type OpenUser = { readonly id: UserId; readonly email: string; readonly name: st
 
 /** How a user's personal columns are sealed, opened and looked up. */
 export function sealsOf(encryption: Encryption) {
+  const factorPlace = (column: string, row: UserId) => ({ table: 'users.second_factors', column, row })
   const place = (column: string, row: UserId) => ({ table: 'users.users', column, row })
   return {
     seal: ({ id, email, name }: OpenUser): SealedUser => ({
@@ -19,6 +20,11 @@ export function sealsOf(encryption: Encryption) {
       email: encryption.open(email, place('email', id)),
       name: name === null ? null : encryption.open(name, place('name', id)),
     }),
+    openEmail: (id: UserId, email: Buffer): string => encryption.open(email, place('email', id)),
+    sealSecret: (id: UserId, secret: string): Buffer => encryption.seal(secret, factorPlace('secret', id)),
+    openSecret: (id: UserId, secret: Buffer): string => encryption.open(secret, factorPlace('secret', id)),
+    sealNextSecret: (id: UserId, secret: string): Buffer => encryption.seal(secret, factorPlace('next_secret', id)),
+    openNextSecret: (id: UserId, secret: Buffer): string => encryption.open(secret, factorPlace('next_secret', id)),
     emailIndex: (email: string): Buffer => encryption.blindIndex(email, 'users.email'),
   }
 }

@@ -2,11 +2,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Clock } from '#kernel/clock.ts'
 import type { SessionId, UserId } from '#kernel/ids.ts'
-import type { Reader, Single } from '#platform/db/work.ts'
+import type { AuditEntry, Reader, Single } from '#platform/db/work.ts'
 import type { AccessClaims } from '#platform/security/tokens.ts'
 import type { LiveSession } from '../application/authenticate.ts'
-import type { Checked, RefreshToken } from '../application/log-in.ts'
+import type { Checked } from '../application/check-password.ts'
+import type { RefreshToken } from '../application/log-in.ts'
 import { idleUntil, type RevokedFor, type Session } from '../domain/session.ts'
+import { provedParts } from './login-store.ts'
 import type { UserViews, ViewRow } from './user-views.ts'
 
 export const hashRefreshToken = (token: string): Buffer => createHash('sha256').update(token).digest()
@@ -39,24 +41,29 @@ export async function revokeOtherSessions(
 /** SQL that changes sessions and refresh tokens. */
 export const sessionStore = ({ toView }: Pick<UserViews, 'toView'>) => ({
   /** Opens the session with its first refresh token, if the account is as it was checked; one statement. */
-  insertSession: async (single: Single, session: Session, checked: Checked, firstTokenHash: Buffer) => {
+  insertSession: async (
+    single: Single,
+    session: Session,
+    checked: Checked,
+    firstTokenHash: Buffer,
+    audited: readonly AuditEntry[],
+  ) => {
     const { id, createdAt, expiresAt } = session
     const { rows } = await sql<ViewRow>`
-      with person as (
-        select id, email, name, roles, disabled_at, created_at from users.users
-        where id = ${checked.userId} and password_hash = ${checked.passwordHash} and disabled_at is null),
+      with ${provedParts(single, checked)},
       strengthened as (
         update users.users set password_hash = ${checked.freshHash}
         where id = ${checked.userId} and password_hash = ${checked.passwordHash} and ${checked.freshHash}::text is not null),
       opened as (
-        insert into users.sessions (id, user_id, created_at, authenticated_at, last_used_at, expires_at)
-        select ${id}, id, ${createdAt}::timestamptz, ${createdAt}::timestamptz, ${createdAt}::timestamptz,
-          ${expiresAt}::timestamptz
-        from person returning id),
+        insert into users.sessions (id, user_id, created_at, authenticated_at, second_factor_at, last_used_at, expires_at)
+        select ${id}, user_id, ${createdAt}::timestamptz, ${createdAt}::timestamptz, ${checked.factor && createdAt}::timestamptz,
+          ${createdAt}::timestamptz, ${expiresAt}::timestamptz
+        from proved returning id),
       token as (
         insert into users.refresh_tokens (hash, session_id, created_at, expires_at)
-        select ${firstTokenHash}::bytea, id, ${createdAt}::timestamptz, ${idleUntil(createdAt)}::timestamptz from opened)
-      select id, email, name, roles, disabled_at, created_at from person`.execute(single.db)
+        select ${firstTokenHash}::bytea, id, ${createdAt}::timestamptz, ${idleUntil(createdAt)}::timestamptz from opened),
+      audited as (${single.auditing(audited, sql`exists (select from opened)`)})
+      select id, email, name, roles, disabled_at, created_at from person join proved on user_id = id`.execute(single.db)
     return rows[0] && toView(rows[0])
   },
 

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { UserId } from '#kernel/ids.ts'
-import type { Reader, Work } from '#platform/db/work.ts'
+import type { Work } from '#platform/db/work.ts'
 import { refuse as refusePlatform } from '#platform/problems.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
 import type { ChangeUser } from '../application/change-me.ts'
@@ -66,17 +66,6 @@ export function userStore(encryption: Encryption) {
   return {
     insertUser,
     changeUser,
-
-    /**
-     * The account of an e-mail, whatever its case, and the hash of the next one in the index: an unknown e-mail is checked
-     * against that, so that the times of imported, slower hashes tell nothing.
-     */
-    findPasswordHash: (db: Reader) => async (email: string) => {
-      const { rows } = await sql<{ id: UserId; passwordHash: string; own: boolean }>`
-        select id, password_hash as "passwordHash", email_index = ${emailIndex(email)} as own from users.users
-        where email_index >= ${emailIndex(email)} order by email_index limit 2`.execute(db)
-      return { found: rows.find(({ own }) => own), decoyHash: rows.find(({ own }) => !own)?.passwordHash }
-    },
 
     /** Locks all enabled owners in id order. */
     lockOwners: async (work: Work): Promise<UserId[]> => {
