@@ -96,7 +96,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     else others.notify()
   })
   const guestTokens = makeGuestTokens(config.tokenSecrets)
-  const mail = openMail({ ...config, clock })
+  const mail = await openMail({ ...config, clock })
   const redis = config.redisUrl && config.rateLimits ? openRedis({ url: config.redisUrl, log }) : undefined
   const limits = makeLimits({ enabled: config.rateLimits, clock, encryption, redis })
   const platform: Platform = {

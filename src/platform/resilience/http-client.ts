@@ -1,15 +1,25 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Pool } from 'undici'
 
-/** A call that brought no usable answer. `answered` tells whether the server ended it, so that it is over there too. */
+/**
+ * A call that brought no usable answer. `answered` tells whether the server ended it, so that it is over there too;
+ * `response` is there when it did so with a status.
+ */
 export class CallFailed extends Error {
   override readonly name = 'CallFailed'
   readonly answered: boolean
+  readonly response: Answered | undefined
 
-  constructor(message: string, answered: boolean, cause?: unknown) {
+  constructor(message: string, answered: boolean, cause?: unknown, response?: Answered) {
     super(message, { cause })
     this.answered = answered
+    this.response = response
   }
+}
+
+type Answered = {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }
 
 export type Call = {
@@ -25,7 +35,8 @@ export type CallAnswer = { readonly status: number; readonly body: unknown }
 
 export type HttpClient = {
   /**
-   * Answers any status below 500 except 429 with its JSON body; everything else is a CallFailed. Follows no redirect.
+   * Answers any status below 500 except 429 with its JSON body, 202 and 204 also without one; everything else is a
+   * CallFailed. Follows no redirect.
    * `signal` ends it; several calls that share one (`deadline()`) end together.
    */
   readonly call: (call: Call, signal?: AbortSignal) => Promise<CallAnswer>
@@ -84,11 +95,14 @@ export function makeHttpClient(options: {
         : new CallFailed(`${method} ${path}: the answer broke off`, false, error)
     }
     const status = response.statusCode
-    if (status >= 500 || status === 429) throw new CallFailed(`${method} ${path}: status ${status}`, true)
+    const answered = { status, headers: response.headers }
+    if (status >= 500 || status === 429)
+      throw new CallFailed(`${method} ${path}: status ${status}`, true, undefined, answered)
+    if (bytes === 0 && (status === 202 || status === 204)) return { status, body: undefined }
     try {
       return { status, body: JSON.parse(Buffer.concat(chunks).toString('utf8')) }
     } catch (error) {
-      throw new CallFailed(`${method} ${path}: status ${status}, not JSON`, true, error)
+      throw new CallFailed(`${method} ${path}: status ${status}, not JSON`, true, error, answered)
     }
   }
 
