@@ -81,3 +81,11 @@ describe('the dev mailbox', () => {
     expect((await shop.send('GET', '/openapi.json')).text).not.toContain('mailbox')
   })
 })
+
+test('there is no dev mailbox where mail is sent', async () => {
+  const other = await testShop({ SMTP_URL: 'smtp://127.0.0.1:1' })
+  for (const path of ['/dev/mailbox', '/dev/mailbox.json', '/dev/mailbox/mail_x'])
+    expect((await other.send('GET', path)).status).toBe(404)
+  expect((await other.send('GET', '/')).text).not.toContain('mailbox')
+  await other.close()
+})

@@ -30,9 +30,16 @@ export class MailsFailed extends Error {
 
   constructor(failures: readonly MailFailure[]) {
     const reasons = [...Map.groupBy(failures, ({ reason }) => reason)]
-    super(reasons.map(([reason, same]) => `${reason} (${same.map(({ key }) => key).join(', ')})`).join('; '))
+    super(reasons.map(([reason, same]) => `${reason} (${namesOf(same)})`).join('; '))
     this.failures = failures
   }
+}
+
+const NAMED = 5
+
+const namesOf = (failures: readonly MailFailure[]): string => {
+  const keys = failures.slice(0, NAMED).map(({ key }) => key)
+  return [...keys, ...(failures.length > NAMED ? [`${failures.length - NAMED} more`] : [])].join(', ')
 }
 
 /** A way to hand mails over: one file per vendor. */

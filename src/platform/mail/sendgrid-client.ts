@@ -67,8 +67,9 @@ export function makeSendgridCourier(options: SendgridOptions): Courier {
     if (status === 401) return down(`SendGrid does not accept SENDGRID_API_KEY (401): ${said.text}`)
     if (status === 403) return down(`SendGrid does not let SENDGRID_API_KEY send from MAIL_FROM (403): ${said.text}`)
     if (status === 400 && said.field.startsWith('from')) return down(`SendGrid does not accept MAIL_FROM: ${said.text}`)
-    // One that it does not like spoils the whole request: each gets its own.
-    if (status === 400 && batch.length > 1) return { failures: await inParallel(batch.map((mail) => [mail])) }
+    // One address that it does not like spoils the whole request: each gets its own.
+    if ((status === 400 || status === 413) && batch.length > 1)
+      return { failures: await inParallel(batch.map((mail) => [mail])) }
     const reason = `SendGrid answered ${status}${said.field && ` on ${said.field}`}: ${said.text}`
     return failed(batch, reason, status === 400 || status === 413)
   }

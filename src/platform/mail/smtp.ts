@@ -1,5 +1,5 @@
 import { createTransport } from 'nodemailer'
-import { type Courier, type Mail, type MailFailure, messageIdOf, type Sender } from './mail.ts'
+import { type Courier, type Mail, type MailFailure, messageIdOf, type Sender, withoutAddresses } from './mail.ts'
 
 export type SmtpOptions = {
   /** `smtp://` or `smtps://`, with user and password where the server wants them. */
@@ -77,8 +77,8 @@ export function makeSmtpCourier({ url, from, timeoutMs = 10_000 }: SmtpOptions):
 }
 
 /**
- * Why a mail was not taken; a text when the server is of no use to the others either. Codes only: what servers say
- * besides repeats the address.
+ * Why a mail was not taken; a text when the server is of no use to the others either. Of answers only the codes:
+ * what servers say besides repeats the address.
  */
 function judge(error: SmtpError): string | Omit<MailFailure, 'key'> {
   const { code = 'no code', responseCode, command = 'connecting' } = error
@@ -90,8 +90,9 @@ function judge(error: SmtpError): string | Omit<MailFailure, 'key'> {
   if (code === 'EMESSAGE' && responseCode === undefined)
     return { reason: 'SMTP: it is longer than the server takes', permanent: true }
   if (command === 'MAIL FROM') return `SMTP: the server does not accept MAIL_FROM (${responseCode ?? code})`
-  if (responseCode === undefined || responseCode === 421 || !/^(RCPT TO|DATA)$/.test(command))
-    return `SMTP: no mail can be sent (${command}: ${responseCode ?? code})`
+  if (responseCode === undefined) return `SMTP: no mail can be sent (${code}: ${withoutAddresses(error.message)})`
+  if (responseCode === 421 || !/^(RCPT TO|DATA)$/.test(command))
+    return `SMTP: no mail can be sent (${command}: ${responseCode})`
   return { reason: `SMTP: the server does not take it (${command}: ${responseCode})`, permanent: responseCode >= 500 }
 }
 
