@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { allRoutes } from '#platform/http/routes.ts'
-import { permissionsOf } from '../../src/contexts/users/domain/roles.ts'
+import { accountPermissions } from '../../src/contexts/users/domain/roles.ts'
 import { factorsOf } from '../contexts/users/factors.ts'
 import { bearer, PASSWORD, peopleOf } from '../contexts/users/people.ts'
 import { sqlOf } from '../contexts/users/sql.ts'
@@ -40,7 +40,7 @@ describe('MFA for staff', () => {
     allRoutes(shop.app.http)
       .filter(({ method }) => method !== 'OPTIONS' && method !== 'HEAD')
       .filter(({ config }) => config?.permission !== 'public')
-      .filter(({ config }) => !permissionsOf(['customer']).has(config?.permission ?? ''))
+      .filter(({ config }) => !accountPermissions.has(config?.permission ?? ''))
   const askAll = async (session: Sent) => {
     const asked: string[] = []
     for (const { method, url } of staffRoutes()) {

@@ -17,6 +17,9 @@ import { forgetFailures, hashSessionId, loginStore } from './infrastructure/logi
 import { mfaRoutes } from './infrastructure/mfa-http.ts'
 import { privacyRoutes } from './infrastructure/privacy-http.ts'
 import { hashRecoveryCode, newRecoveryCode } from './infrastructure/recovery-codes.ts'
+import { changeRole, insertRole, lockRoles, removeRole } from './infrastructure/role-store.ts'
+import { listRoles } from './infrastructure/role-views.ts'
+import { roleRoutes } from './infrastructure/roles-http.ts'
 import { rootRoutes } from './infrastructure/root-http.ts'
 import { secondFactorStore } from './infrastructure/second-factor-store.ts'
 import { forgetEnded, hashRefreshToken, newRefreshToken, sessionStore } from './infrastructure/session-store.ts'
@@ -56,6 +59,7 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     ...sessions,
     ...loginStore(encryption),
     ...secondFactorStore(encryption),
+    ...{ lockRoles, insertRole, changeRole, removeRole },
     accessTokens,
     deviceTokens: makeDeviceTokens(config.tokenSecrets),
     totp,
@@ -92,12 +96,14 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     createOwner: use.createOwner,
     repeatErasure: use.repeatErasure,
     listErasures: erasures.listErasures,
+    listRoles: () => listRoles(db),
     problems: usersProblems,
     routes: async (app) => {
       await app.register(authRoutes(use, platform))
       await app.register(mfaRoutes(use, platform))
       await app.register(userRoutes(use, views, platform))
       await app.register(privacyRoutes(use, platform))
+      await app.register(roleRoutes(use, platform))
     },
     /** Mounted without a prefix. */
     rootRoutes: rootRoutes(accessTokens),

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type RawBuilder, sql } from 'kysely'
 import { type CatalogContext, catalog } from '#contexts/catalog/index.ts'
-import { ROLES } from '#contexts/users/domain/roles.ts'
+import { FIRST_ROLES, FIXED_ROLES } from '#contexts/users/domain/roles.ts'
 import { makePerform } from '#platform/db/perform.ts'
 import { openDatabase } from '#platform/db/pool.ts'
 import { systemActor } from '#platform/db/system.ts'
@@ -114,7 +114,10 @@ const actorOf = (role: Role): Actor => ({
   kind: role === 'guest' || role === 'customer' ? role : 'staff',
   userId: role === 'guest' ? null : STAFF_ID,
   address: null,
-  permissions: new Set(ROLES[role]),
+  permissions: new Set([
+    ...FIXED_ROLES[role === 'guest' ? role : 'customer'].permissions,
+    ...(role === 'support' || role === 'catalogue' ? FIRST_ROLES[role].permissions : []),
+  ]),
 })
 
 const pathFits = (pattern: string, url: string): boolean =>

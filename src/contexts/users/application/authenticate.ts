@@ -2,7 +2,7 @@ import type { Actor } from '#platform/db/work.ts'
 import type { Credentials } from '#platform/http/permissions.ts'
 import type { AccessClaims, AccessTokens } from '#platform/security/tokens.ts'
 import { refuse } from '../domain/problems.ts'
-import { guestPermissions, isStaff, permissionsOf } from '../domain/roles.ts'
+import { accountPermissions, guestPermissions, isStaff, permissionsOf } from '../domain/roles.ts'
 
 export type AuthenticateNeeds = {
   accessTokens: AccessTokens
@@ -15,6 +15,8 @@ export type AuthenticateNeeds = {
 /** What a session has proved, and the roles of whose it is. */
 export type LiveSession = {
   readonly roles: readonly string[]
+  /** What those of them allow that are stored. */
+  readonly granted: readonly string[]
   readonly authenticatedAt: Date
   readonly secondFactorAt: Date | null
 }
@@ -32,9 +34,9 @@ export const authenticate =
     const claims = token && (await needs.accessTokens.read(token))
     const session = claims && (await needs.findLiveSession(claims))
     if (!session) throw refuse('users.invalid-token')
-    const { roles, ...proved } = session
+    const { roles, granted, ...proved } = session
     const kind = isStaff(roles) ? 'staff' : 'customer'
-    const actor = { kind, ...claims, ...proved, address, permissions: permissionsOf(roles) } as const
+    const actor = { kind, ...claims, ...proved, address, permissions: permissionsOf(roles, granted) } as const
     if (kind === 'customer' || proved.secondFactorAt || !needs.staffMfa) return actor
-    return { ...actor, permissions: permissionsOf(['customer']), withheld: actor.permissions }
+    return { ...actor, permissions: accountPermissions, withheld: actor.permissions }
   }

@@ -1,5 +1,6 @@
 import type { UserId } from '#kernel/ids.ts'
 import type { Work } from '#platform/db/work.ts'
+import type { StoredRoles } from '../domain/roles.ts'
 import { type AccountChange, changeAccount as accountChanged, type User } from '../domain/user.ts'
 import type { ChangeUser } from './change-me.ts'
 
@@ -7,13 +8,15 @@ export type ChangeAccountNeeds = {
   changeUser: ChangeUser
   /** Locks all enabled owners in id order, so that two of them cannot remove each other at once. */
   lockOwners(work: Work): Promise<readonly UserId[]>
+  /** The stored roles, which stay as they are until the commit. */
+  lockRoles(work: Work): Promise<StoredRoles>
 }
 
 /** Changes somebody's roles, or disables or enables them, and leaves an audit row. Refuses what domain/user.ts refuses. */
 export const changeAccount =
   (needs: ChangeAccountNeeds) => async (work: Work, id: UserId, change: AccountChange, version: number) => {
-    const owners = await needs.lockOwners(work)
-    const decide = (user: User) => accountChanged(user, change, work.actor, owners, work.now)
+    const standing = { owners: await needs.lockOwners(work), stored: await needs.lockRoles(work) }
+    const decide = (user: User) => accountChanged(user, change, work.actor, standing, work.now)
     const { before, after, version: newVersion } = await needs.changeUser(work, id, decide, version)
     work.audit({ action: 'users.change-account', subject: id, before: audited(before), after: audited(after) })
     return { user: after, version: newVersion }

@@ -1,13 +1,10 @@
 import type { UserId } from '#kernel/ids.ts'
 import type { Work } from '#platform/db/work.ts'
-import { createStaff } from './create-staff.ts'
-import type { InsertUser } from './register.ts'
+import { type CreateStaffNeeds, createStaff } from './create-staff.ts'
 
-export type CreateOwnerNeeds = {
-  newUserId(): UserId
+export type CreateOwnerNeeds = CreateStaffNeeds & {
   newPassword(): string
   hashPassword(password: string): Promise<string>
-  insertUser: InsertUser
   lockOwners(work: Work): Promise<readonly UserId[]>
 }
 

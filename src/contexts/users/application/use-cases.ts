@@ -1,6 +1,7 @@
 import { type AuthenticateNeeds, authenticate } from './authenticate.ts'
 import { type ChangeAccountNeeds, changeAccount } from './change-account.ts'
 import { type ChangeMeNeeds, changeMe } from './change-me.ts'
+import { type ChangeRoleNeeds, changeRole } from './change-role.ts'
 import { type CheckPasswordNeeds, checkPassword } from './check-password.ts'
 import { type ConfirmTotpNeeds, confirmTotp } from './confirm-totp.ts'
 import { type CreateOwnerNeeds, createOwner } from './create-owner.ts'
@@ -10,9 +11,11 @@ import { type ExportPersonNeeds, exportPerson } from './export-person.ts'
 import { type HashNewPasswordNeeds, hashNewPassword } from './hash-new-password.ts'
 import { type OpenSessionNeeds, openSession } from './log-in.ts'
 import { type LogOutNeeds, logOut } from './log-out.ts'
+import { type MakeRoleNeeds, makeRole } from './make-role.ts'
 import { type ReauthenticateNeeds, reauthenticate } from './reauthenticate.ts'
 import { type RefreshSessionNeeds, refreshSession } from './refresh-session.ts'
 import { type RegisterNeeds, register } from './register.ts'
+import { type RemoveRoleNeeds, removeRole } from './remove-role.ts'
 import { type RemoveTotpNeeds, removeTotp } from './remove-totp.ts'
 import { type RenewRecoveryCodesNeeds, renewRecoveryCodes } from './renew-recovery-codes.ts'
 import { type StartTotpNeeds, startTotp } from './start-totp.ts'
@@ -20,6 +23,7 @@ import { type StartTotpNeeds, startTotp } from './start-totp.ts'
 type Needs = AuthenticateNeeds &
   ChangeAccountNeeds &
   ChangeMeNeeds &
+  ChangeRoleNeeds &
   CheckPasswordNeeds &
   ConfirmTotpNeeds &
   CreateOwnerNeeds &
@@ -28,13 +32,15 @@ type Needs = AuthenticateNeeds &
   ExportPersonNeeds &
   HashNewPasswordNeeds &
   LogOutNeeds &
+  MakeRoleNeeds &
   OpenSessionNeeds &
   ReauthenticateNeeds &
   RefreshSessionNeeds &
   RegisterNeeds &
   RemoveTotpNeeds &
   RenewRecoveryCodesNeeds &
-  StartTotpNeeds
+  StartTotpNeeds &
+  RemoveRoleNeeds
 
 /** Everything this context can be asked to do. */
 export const userUseCases = (needs: Needs) => ({
@@ -57,5 +63,8 @@ export const userUseCases = (needs: Needs) => ({
   exportPerson: exportPerson(needs),
   erasePerson: erasePerson(needs),
   repeatErasure: repeatErasure(needs),
+  makeRole: makeRole(needs),
+  changeRole: changeRole(needs),
+  removeRole: removeRole(needs),
 })
 export type UserUseCases = ReturnType<typeof userUseCases>

@@ -70,6 +70,27 @@ export const usersProblems = {
     title: 'This is a customer account',
     advice: 'Create a staff account with POST /v1/users: it has a longer password and an address of its own.',
   },
+  'users.unknown-role': {
+    kind: 'invalid',
+    title: 'There is no such role of staff',
+    advice: 'GET /v1/roles lists the roles. Nobody is made a guest or a customer.',
+  },
+  'users.role-not-found': { kind: 'not-found', title: 'No such role', advice: 'GET /v1/roles lists the roles.' },
+  'users.role-exists': {
+    kind: 'conflict',
+    title: 'There is a role of this name',
+    advice: 'Change that role, or choose another name.',
+  },
+  'users.fixed-role': {
+    kind: 'conflict',
+    title: 'This role belongs to Stoa',
+    advice: 'What a guest, a customer and an owner may do is fixed: make a role of your own.',
+  },
+  'users.role-in-use': {
+    kind: 'conflict',
+    title: 'Somebody has this role',
+    advice: 'Give them other roles first: GET /v1/users?kind=staff lists the staff.',
+  },
   'users.last-owner': {
     kind: 'conflict',
     title: 'This is the last owner',

@@ -1,3 +1,44 @@
+/** Everything that somebody may be allowed to do. A route names the permission that it asks for, a field its own (x-readable-by). */
+export const PERMISSIONS = {
+  'catalogue:read': 'Look at what is for sale.',
+  'carts:write': 'Fill a cart.',
+  'orders:place': 'Order a cart.',
+  'orders:read-own': "See one's own orders.",
+  'orders:cancel-own': "Cancel one's own orders.",
+  'payments:pay-own': "Pay one's own orders.",
+  'account:read': "See one's own account.",
+  'account:write': "Change one's own account.",
+  'orders:read': 'See all orders, but not whose they are.',
+  'orders:note': 'Write notes on orders.',
+  'orders:cancel': "Cancel other people's orders.",
+  'orders:ship': 'Ship orders, and take goods back.',
+  'payments:read': 'See all payments.',
+  'payments:capture': 'Take money that was authorised.',
+  'payments:refund': 'Give money back.',
+  'customers:read': 'See who customers are: their name, e-mail and addresses, in orders and accounts.',
+  'catalogue:write': 'Change products, categories and what is on sale.',
+  'catalogue:price': 'Set prices.',
+  'inventory:read': 'See the stock.',
+  'inventory:adjust': 'Correct the stock.',
+  'imports:run': 'Import products from files, with their prices and stock.',
+  'users:read': 'See all accounts, but not whose they are.',
+  'users:write': 'Make staff accounts.',
+  'roles:read': 'See who may do what.',
+  'roles:write': 'Make, change and delete roles.',
+  'roles:grant': 'Give roles to people, and disable their accounts.',
+  'owners:grant': 'Make owners, and unmake them.',
+  'api-keys:read': 'See which API keys there are.',
+  'api-keys:write': 'Make, rotate and revoke API keys.',
+  'privacy:manage': 'Take a copy of what is kept of somebody, and have them forgotten.',
+  'audit:read': 'Search the audit log.',
+  'events:read': 'See events that could not be delivered.',
+  'events:replay': 'Deliver them again.',
+} as const
+export type Permission = keyof typeof PERMISSIONS
+export const ALL_PERMISSIONS = Object.keys(PERMISSIONS) as Permission[]
+
+type RoleTable = Readonly<Record<string, { readonly description: string; readonly permissions: readonly Permission[] }>>
+
 const shopping = [
   'catalogue:read',
   'carts:write',
@@ -8,75 +49,61 @@ const shopping = [
 ] as const
 const account = [...shopping, 'account:read', 'account:write'] as const
 const support = [
-  ...account,
   'orders:read',
   'orders:note',
   'orders:cancel',
   'payments:read',
+  'customers:read',
   'inventory:read',
   'users:read',
 ] as const
-const catalogue = [...account, 'catalogue:write', 'inventory:read', 'inventory:adjust', 'imports:run'] as const
+const catalogue = ['catalogue:write', 'catalogue:price', 'inventory:read', 'inventory:adjust', 'imports:run'] as const
 const fulfilment = [
-  ...account,
   'orders:read',
   'orders:note',
   'orders:ship',
+  'customers:read',
   'inventory:read',
   'inventory:adjust',
 ] as const
-const finance = [...account, 'orders:read', 'payments:read', 'payments:refund', 'payments:capture'] as const
-const admin = [
-  ...support,
-  ...catalogue,
-  ...fulfilment,
-  ...finance,
-  'users:write',
-  'roles:read',
-  'roles:grant',
-  'privacy:manage',
-  'audit:read',
-  'events:read',
-  'events:replay',
-] as const
+const finance = ['orders:read', 'payments:read', 'payments:refund', 'payments:capture'] as const
 
-/** Who may do what. A guest has no account; staff may shop as well. Only an owner makes owners. */
-export const ROLES = {
-  guest: shopping,
-  customer: account,
-  support,
-  catalogue,
-  fulfilment,
-  finance,
-  admin,
-  owner: [...admin, 'owners:grant'],
-} as const
+/** These roles are the same in every shop. Whoever has an account may do what a customer may, and what their roles add. */
+export const FIXED_ROLES = {
+  guest: { description: 'Anybody, without an account.', permissions: shopping },
+  customer: { description: 'Whoever has an account.', permissions: account },
+  owner: { description: 'May do everything, and alone makes owners.', permissions: ALL_PERMISSIONS },
+} as const satisfies RoleTable
 
-export type Role = Exclude<keyof typeof ROLES, 'guest'>
-export type StaffRole = Exclude<Role, 'customer'>
+/** These roles a shop begins with: stored at its first start, and from then on what the shop makes of them. */
+export const FIRST_ROLES = {
+  support: { description: 'Helps customers with their orders.', permissions: support },
+  catalogue: { description: 'Keeps products, prices and stock.', permissions: catalogue },
+  fulfilment: { description: 'Packs, ships and takes back.', permissions: fulfilment },
+  finance: { description: 'Captures and refunds payments; does not see who customers are.', permissions: finance },
+  admin: {
+    description: 'Does all of that, and runs the shop and its staff.',
+    permissions: ALL_PERMISSIONS.filter(
+      (one) => one !== 'owners:grant' && !(account as readonly string[]).includes(one),
+    ),
+  },
+} as const satisfies RoleTable
 
-/** The roles that work in the shop, as opposed to shopping in it. */
-export const STAFF_ROLES = [
-  'support',
-  'catalogue',
-  'fulfilment',
-  'finance',
-  'admin',
-  'owner',
-] as const satisfies StaffRole[]
+/** The permissions of the stored roles, by name. */
+export type StoredRoles = ReadonlyMap<string, readonly string[]>
 
-export const guestPermissions: ReadonlySet<string> = new Set(ROLES.guest)
-
-const known = new Map<string, ReadonlySet<string>>()
-
-/** What these roles together may do. A role that this version does not know may do nothing. */
-export function permissionsOf(roles: readonly string[]): ReadonlySet<string> {
-  const key = roles.join(' ')
-  const found = known.get(key)
-  if (found) return found
-  const permissions = new Set<string>(roles.flatMap((role) => (Object.hasOwn(ROLES, role) ? ROLES[role as Role] : [])))
-  known.set(key, permissions)
-  return permissions
-}
+export const guestPermissions: ReadonlySet<string> = new Set(shopping)
+export const accountPermissions: ReadonlySet<string> = new Set(account)
+const everything: ReadonlySet<string> = new Set(ALL_PERMISSIONS)
 
 export const isStaff = (roles: readonly string[]): boolean => roles.some((role) => role !== 'customer')
+
+/** What somebody with these roles may do; `granted` are the permissions of those roles that are stored. */
+export function permissionsOf(roles: readonly string[], granted: readonly string[]): ReadonlySet<string> {
+  if (roles.includes('owner')) return everything
+  return isStaff(roles) ? new Set([...account, ...granted]) : accountPermissions
+}
+
+/** What these roles add to what every account may do. */
+export const grantsOf = (roles: readonly string[], stored: StoredRoles): readonly string[] =>
+  roles.includes('owner') ? ALL_PERMISSIONS : [...new Set(roles.flatMap((role) => stored.get(role) ?? []))]

@@ -1,14 +1,15 @@
 import type { Decision, DomainEvent } from '#kernel/event.ts'
 import type { UserId } from '#kernel/ids.ts'
+import { type Grantor, refuseUnknownRoles, refuseUnlessHolds } from './granting.ts'
 import { refuse } from './problems.ts'
-import { isStaff, permissionsOf, type Role, type StaffRole } from './roles.ts'
+import { grantsOf, isStaff, type StoredRoles } from './roles.ts'
 
 export type User = {
   readonly id: UserId
   readonly email: string
   readonly name: string | null
   readonly passwordHash: string
-  readonly roles: readonly Role[]
+  readonly roles: readonly string[]
   readonly disabledAt: Date | null
   readonly createdAt: Date
 }
@@ -17,16 +18,13 @@ export type NewUser = Pick<User, 'id' | 'email' | 'name' | 'passwordHash'>
 export type UserRegistered = DomainEvent<'users.registered.v1', { userId: UserId }>
 /** Somebody registered an address that has an account: its holder is told by mail, the caller is not told. */
 export type UserRegisteredAgain = DomainEvent<'users.registered-again.v1', { userId: UserId }>
-export type StaffCreated = DomainEvent<'users.staff-created.v1', { userId: UserId; roles: readonly Role[] }>
+export type StaffCreated = DomainEvent<'users.staff-created.v1', { userId: UserId; roles: readonly string[] }>
 export type UserChanged = DomainEvent<'users.changed.v1', { userId: UserId }>
-export type UserRolesChanged = DomainEvent<'users.roles-changed.v1', { userId: UserId; roles: readonly Role[] }>
+export type UserRolesChanged = DomainEvent<'users.roles-changed.v1', { userId: UserId; roles: readonly string[] }>
 export type UserDisabled = DomainEvent<'users.disabled.v1', { userId: UserId }>
 /** Somebody is forgotten: whoever copied something of them forgets it too. A guest has no account. */
 export type UserErased = DomainEvent<'users.erased.v1', { userId: UserId | null }>
 export type UserEnabled = DomainEvent<'users.enabled.v1', { userId: UserId }>
-
-/** Who grants: only their permissions count. */
-type Grantor = { readonly permissions: ReadonlySet<string> }
 
 /** A customer's account. */
 export function register(draft: NewUser, now: Date): Decision<User> {
@@ -41,9 +39,15 @@ export const registeredAgain = (holder: UserId): UserRegisteredAgain => ({
   data: { userId: holder },
 })
 
-/** A staff account; refuses users.cannot-grant for rights that the grantor lacks. */
-export function createStaff(draft: NewUser & { roles: readonly StaffRole[] }, by: Grantor, now: Date): Decision<User> {
-  refuseUnlessHolds(by, draft.roles)
+/** A staff account; refuses users.unknown-role, and users.cannot-grant for rights that the grantor lacks. */
+export function createStaff(
+  draft: NewUser & { roles: readonly string[] },
+  by: Grantor,
+  stored: StoredRoles,
+  now: Date,
+): Decision<User> {
+  refuseUnknownRoles(draft.roles, stored)
+  refuseUnlessHolds(by, grantsOf(draft.roles, stored))
   const user: User = { ...draft, roles: [...new Set(draft.roles)].sort(), disabledAt: null, createdAt: now }
   const data = { userId: user.id, roles: user.roles }
   const event: StaffCreated = { type: 'users.staff-created.v1', subject: user.id, data }
@@ -58,28 +62,32 @@ export function rename(user: User, name: string): Decision<User> {
 }
 
 export type AccountChange = {
-  readonly roles?: readonly StaffRole[] | undefined
+  readonly roles?: readonly string[] | undefined
   readonly disabled?: boolean | undefined
 }
 
+/** What a change of an account depends on beside the account: the enabled owners, and the stored roles. */
+export type Standing = { readonly owners: readonly UserId[]; readonly stored: StoredRoles }
+
 /**
  * Changes a user's roles, or disables or enables the account. Refuses users.cannot-grant where the user or the new roles
- * may do what the grantor may not, users.not-staff for roles of a customer, users.last-owner.
+ * may do what the grantor may not, users.unknown-role, users.not-staff for roles of a customer, users.last-owner.
  */
 export function changeAccount(
   user: User,
   { roles, disabled }: AccountChange,
   by: Grantor,
-  owners: readonly UserId[],
+  { owners, stored }: Standing,
   now: Date,
 ): Decision<User> {
   if (roles && !isStaff(user.roles)) throw refuse('users.not-staff')
+  if (roles) refuseUnknownRoles(roles, stored)
   const changed: User = {
     ...user,
     roles: roles ? [...new Set(roles)].sort() : user.roles,
     disabledAt: disabled === undefined ? user.disabledAt : disabled ? (user.disabledAt ?? now) : null,
   }
-  refuseUnlessHolds(by, [...user.roles, ...changed.roles])
+  refuseUnlessHolds(by, grantsOf([...user.roles, ...changed.roles], stored))
   const remains = changed.roles.includes('owner') && !changed.disabledAt
   if (!remains && owners.length === 1 && owners[0] === user.id) throw refuse('users.last-owner')
   return { state: changed, events: eventsOf(user, changed) }
@@ -95,9 +103,4 @@ function eventsOf(before: User, after: User): DomainEvent[] {
   if (before.disabledAt && !after.disabledAt)
     events.push({ type: 'users.enabled.v1', subject, data: { userId: subject } })
   return events
-}
-
-function refuseUnlessHolds(by: Grantor, roles: readonly Role[]): void {
-  const lacking = [...permissionsOf(roles)].filter((permission) => !by.permissions.has(permission))
-  if (lacking.length > 0) throw refuse('users.cannot-grant', `You lack ${lacking.join(', ')}.`)
 }

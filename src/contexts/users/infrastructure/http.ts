@@ -8,8 +8,7 @@ import { closed, EmailSchema, idSchema, named, pageQuery, pageSchema } from '#pl
 import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
-import { ROLES } from '../domain/roles.ts'
-import { NameSchema, PasswordSchema, RoleSchema, StaffRolesSchema, UserSchema } from './schemas.ts'
+import { NameSchema, PasswordSchema, StaffRolesSchema, UserSchema } from './schemas.ts'
 import { type UserViews, viewOf } from './user-views.ts'
 
 const Me = named('ChangeMe', closed({ name: NameSchema }))
@@ -27,10 +26,6 @@ const UserQuery = closed({
   kind: Type.Optional(Type.Unsafe<'customer' | 'staff'>({ type: 'string', enum: ['customer', 'staff'] })),
 })
 const UserParams = closed({ id: idSchema('usr') })
-const Roles = named(
-  'Roles',
-  closed({ data: Type.Array(closed({ name: RoleSchema, permissions: Type.Array(Type.String()) })) }),
-)
 
 /** One's own account, and the accounts as staff see them. */
 export const userRoutes =
@@ -97,7 +92,13 @@ export const userRoutes =
         config: {
           permission: 'users:write',
           idempotency: 'optional',
-          refuses: ['users.weak-password', 'users.cannot-grant', 'users.email-taken', 'users.too-busy'],
+          refuses: [
+            'users.weak-password',
+            'users.unknown-role',
+            'users.cannot-grant',
+            'users.email-taken',
+            'users.too-busy',
+          ],
         },
       },
       async (request, reply) => {
@@ -146,6 +147,7 @@ export const userRoutes =
           refuses: [
             'users.not-found',
             'users.not-staff',
+            'users.unknown-role',
             'users.cannot-grant',
             'users.last-owner',
             'platform.stale',
@@ -158,20 +160,6 @@ export const userRoutes =
           const { user, version } = await use.changeAccount(work, request.params.id, request.body, versionOf(request))
           return ok(viewOf(user), etagOf(version))
         }),
-    )
-
-    app.get(
-      '/roles',
-      {
-        schema: { operationId: 'listRoles', summary: 'Who may do what', tags: ['users'], response: { 200: Roles } },
-        config: { permission: 'roles:read' },
-      },
-      async () => ({
-        data: Object.entries(ROLES).map(([name, permissions]) => ({
-          name: name as keyof typeof ROLES,
-          permissions: [...new Set<string>(permissions)],
-        })),
-      }),
     )
   }
 

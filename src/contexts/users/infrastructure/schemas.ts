@@ -1,7 +1,7 @@
 import { Type } from '@fastify/type-provider-typebox'
 import { closed, idSchema, named, nullable, TimeSchema } from '#platform/http/schemas.ts'
 import { PASSWORD_MAX_LENGTH } from '../domain/password-rules.ts'
-import { ROLES, STAFF_ROLES } from '../domain/roles.ts'
+import { ALL_PERMISSIONS } from '../domain/roles.ts'
 
 /** A line of text: no control characters, so that it can stand in a mail's header or a log. */
 export const NameSchema = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\u0000-\\u001f\\u007f]*$' })
@@ -16,11 +16,12 @@ export const CodeSchema = Type.String({
   description: 'The six digits that the authenticator app shows, or a recovery code.',
 })
 
-export const RoleSchema = Type.Unsafe<keyof typeof ROLES>({ type: 'string', enum: Object.keys(ROLES) })
-export const StaffRolesSchema = Type.Array(
-  Type.Unsafe<(typeof STAFF_ROLES)[number]>({ type: 'string', enum: STAFF_ROLES }),
-  { minItems: 1, maxItems: STAFF_ROLES.length },
-)
+export const RoleNameSchema = Type.String({ pattern: '^[a-z][a-z0-9-]{0,39}$', examples: ['support'] })
+export const StaffRolesSchema = Type.Array(RoleNameSchema, { minItems: 1, maxItems: 20 })
+export const PermissionsSchema = Type.Array(Type.Unsafe<string>({ type: 'string', enum: ALL_PERMISSIONS }), {
+  maxItems: ALL_PERMISSIONS.length,
+  uniqueItems: true,
+})
 
 export const UserSchema = named(
   'UserView',

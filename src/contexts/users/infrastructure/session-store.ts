@@ -92,12 +92,15 @@ export const sessionStore = ({ toView }: Pick<UserViews, 'toView'>) => ({
         or id = (select session_id from users.refresh_tokens where hash = ${refreshHash}))`.execute(db)
   },
 
-  /** What the session has proved and its user's roles, while it is live and the account enabled; one statement. */
+  /** What the session has proved, its user's roles and what they allow, while it is live and the account enabled; one statement. */
   findLiveSession:
     (db: Reader, clock: Clock) =>
     async ({ userId, sessionId }: AccessClaims): Promise<LiveSession | undefined> => {
       const { rows } = await sql<LiveSession>`
-        select u.roles, coalesce(s.authenticated_at, s.created_at) as "authenticatedAt", s.second_factor_at as "secondFactorAt"
+        select u.roles, case when u.roles = '{customer}' then '{}' else array(
+            select distinct p.permission from users.roles r, unnest(r.permissions) as p (permission)
+            where r.name = any(u.roles)) end as granted,
+          coalesce(s.authenticated_at, s.created_at) as "authenticatedAt", s.second_factor_at as "secondFactorAt"
         from users.sessions s join users.users u on u.id = s.user_id
         where s.id = ${sessionId} and s.user_id = ${userId}
           and s.revoked_at is null and s.expires_at > ${clock()} and u.disabled_at is null`.execute(db)

@@ -6,13 +6,12 @@ import type { Encryption } from '#platform/security/encryption.ts'
 import type { ChangeUser } from '../application/change-me.ts'
 import type { InsertUser } from '../application/register.ts'
 import { refuse } from '../domain/problems.ts'
-import type { Role } from '../domain/roles.ts'
 import type { User } from '../domain/user.ts'
 import { type SealedUser, sealsOf } from './seals.ts'
 
 type UserRow = SealedUser & {
   readonly password_hash: string
-  readonly roles: Role[]
+  readonly roles: string[]
   readonly disabled_at: Date | null
   readonly version: number
   readonly created_at: Date

@@ -5,12 +5,11 @@ import type { Reader } from '#platform/db/work.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
 import type { UserView } from '../application/user-view.ts'
 import { refuse } from '../domain/problems.ts'
-import type { Role } from '../domain/roles.ts'
 import type { User } from '../domain/user.ts'
 import { type SealedUser, sealsOf } from './seals.ts'
 
 export type ViewRow = SealedUser & {
-  readonly roles: Role[]
+  readonly roles: string[]
   readonly disabled_at: Date | null
   readonly created_at: Date
 }
