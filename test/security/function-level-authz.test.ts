@@ -21,6 +21,8 @@ beforeAll(async () => {
     [method].flat().flatMap((one) => {
       const permission = config?.permission ?? 'public'
       if (permission === 'public' || one === 'HEAD' || one === 'OPTIONS') return []
+      // They would end the session that asks.
+      if (one === 'DELETE' && ['/v1/users/me', '/v1/auth/sessions'].includes(url)) return []
       return [{ method: one as 'GET', url: url.replaceAll(/:\w+/g, 'nonsense'), permission }]
     }),
   )
