@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { PASSWORD, peopleOf } from '../contexts/users/people.ts'
 import { sqlOf } from '../contexts/users/sql.ts'
 import { type TestShop, testShop } from '../kit/shop.ts'
@@ -80,7 +80,10 @@ describe('Brute force', () => {
 
   test('an address takes 100 failures an hour, over whatever accounts', async () => {
     const { email } = await customer('sprayed')
-    for (let number = 0; number < 100; number += 1) await fail(1, `nobody-${number}@shop.example`)
+    for (let number = 0; number < 100; number += 1) {
+      await fail(1, `nobody-${number}@shop.example`)
+      shop.clock.advance(0.05)
+    }
     expect(await logIn(email)).toMatchObject(tooMany)
     expect((await logIn(email, { from: '192.0.2.3' })).status).toBe(200)
     shop.clock.advance(60.1)
@@ -164,9 +167,19 @@ describe('Brute force', () => {
   })
 
   test('success and failure leave an audit row and a line, with no e-mail', async () => {
+    const told = [vi.spyOn(shop.app.log, 'info'), vi.spyOn(shop.app.log, 'warn')] as const
     const { email } = await customer('logged')
     await fail(1, email, { from: '192.0.2.8' })
     await fail(1, 'no.such@shop.example', { from: '192.0.2.8' })
+    const [infos, warnings] = told.map(({ mock }) => mock.calls.map(([line]) => line as unknown as object))
+    vi.restoreAllMocks()
+    const requestId = expect.stringMatching(/^[\w-]{36}$/)
+    expect(infos?.filter((line) => 'action' in line)).toEqual([{ requestId, actor: idOf.get(email), action: 'users.log-in', reason: undefined }])
+    const failed = { requestId, action: 'users.log-in-failed', reason: 'users.wrong-credentials' }
+    expect(warnings).toEqual([
+      { ...failed, actor: idOf.get(email) },
+      { ...failed, actor: 'unknown' },
+    ])
     const rows = await sqlOf<{ action: string; subject: string; after: object; address: Buffer }>(
       shop,
       `select action, subject, after, address from platform.audit_log order by id desc limit 3`,
