@@ -174,7 +174,9 @@ describe('Brute force', () => {
     const [infos, warnings] = told.map(({ mock }) => mock.calls.map(([line]) => line as unknown as object))
     vi.restoreAllMocks()
     const requestId = expect.stringMatching(/^[\w-]{36}$/)
-    expect(infos?.filter((line) => 'action' in line)).toEqual([{ requestId, actor: idOf.get(email), action: 'users.log-in', reason: undefined }])
+    expect(infos?.filter((line) => 'action' in line)).toEqual([
+      { requestId, actor: idOf.get(email), action: 'users.log-in', reason: undefined },
+    ])
     const failed = { requestId, action: 'users.log-in-failed', reason: 'users.wrong-credentials' }
     expect(warnings).toEqual([
       { ...failed, actor: idOf.get(email) },
