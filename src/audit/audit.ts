@@ -3,6 +3,7 @@ import { type Consumers, eventOracles } from './events.ts'
 import { historyOracles } from './history.ts'
 import { moneyOracles } from './money.ts'
 import type { Oracle, Violation } from './oracle.ts'
+import { sessionOracles } from './sessions.ts'
 import { stockOracles } from './stock.ts'
 
 export type Finding = {
@@ -17,7 +18,7 @@ const SETTLE_MS = 30_000
 
 /** Every oracle that SQL can answer, in the order of the list of promises. */
 export const oraclesFor = (consumers: Consumers): readonly Oracle[] =>
-  [...stockOracles, ...moneyOracles, ...eventOracles(consumers), ...historyOracles].sort(
+  [...stockOracles, ...moneyOracles, ...eventOracles(consumers), ...historyOracles, ...sessionOracles].sort(
     (a, b) => Number(a.id.slice(1)) - Number(b.id.slice(1)),
   )
 

@@ -70,7 +70,7 @@ test('an honest history passes every oracle', async () => {
     findings.flatMap(({ id, claim, violations }) => violations.map((violation) => ({ id, claim, ...violation }))),
   ).toEqual([])
   expect(new Set(findings.map(({ id }) => id))).toEqual(
-    new Set(['O1', 'O2', 'O4', 'O5', 'O6', 'O7', 'O8', 'O9', 'O10', 'O12', 'O15']),
+    new Set(['O1', 'O2', 'O4', 'O5', 'O6', 'O7', 'O8', 'O9', 'O10', 'O12', 'O13', 'O15']),
   )
 })
 
@@ -193,6 +193,18 @@ const plants: [string, string, string, string][] = [
     'a history that skips a step',
     "insert into orders.timeline (order_id, at, kind, from_status, to_status, actor_kind) select id, now(), 'planted', 'pending', 'delivered', 'system' from orders.orders where status = 'pending' limit 1",
     "delete from orders.timeline where kind = 'planted'",
+  ],
+  [
+    'O13',
+    'a session with two live refresh tokens',
+    "drop index users.refresh_tokens_live; insert into users.refresh_tokens (hash, session_id, created_at, expires_at) select sha256('planted'), session_id, created_at, expires_at from users.refresh_tokens where used_at is null limit 1",
+    "delete from users.refresh_tokens where hash = sha256('planted'); create unique index refresh_tokens_live on users.refresh_tokens (session_id) where used_at is null",
+  ],
+  [
+    'O13',
+    'a live refresh token of a session that was revoked',
+    "update users.sessions set revoked_at = now(), revoked_for = 'logout'",
+    'update users.sessions set revoked_at = null, revoked_for = null',
   ],
   [
     'O15',

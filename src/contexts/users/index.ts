@@ -17,15 +17,18 @@ import { forgetFailures, hashSessionId, loginStore } from './infrastructure/logi
 import { mfaRoutes } from './infrastructure/mfa-http.ts'
 import { privacyRoutes } from './infrastructure/privacy-http.ts'
 import { hashRecoveryCode, newRecoveryCode } from './infrastructure/recovery-codes.ts'
+import { hashRefreshToken, newRefreshToken, refreshStore } from './infrastructure/refresh-store.ts'
+import { endSession, logOutSessions, revokeOtherSessions } from './infrastructure/revocation-store.ts'
 import { changeRole, insertRole, lockRoles, removeRole } from './infrastructure/role-store.ts'
 import { listRoles } from './infrastructure/role-views.ts'
 import { roleRoutes } from './infrastructure/roles-http.ts'
 import { rootRoutes } from './infrastructure/root-http.ts'
 import { secondFactorStore } from './infrastructure/second-factor-store.ts'
-import { forgetEnded, hashRefreshToken, newRefreshToken, sessionStore } from './infrastructure/session-store.ts'
+import { forgetEnded, sessionStore } from './infrastructure/session-store.ts'
 import { userStore } from './infrastructure/user-store.ts'
 import { userViews } from './infrastructure/user-views.ts'
 
+export type { SessionRevoked } from './domain/session.ts'
 export type {
   StaffCreated,
   UserChanged,
@@ -43,14 +46,14 @@ type Neighbours = { readonly personalDataElsewhere: () => readonly PersonalData[
 
 /** Accounts, roles and sessions. `authenticate` tells who asks, on every request; `createOwner` is for the first run. */
 export function users(platform: Platform, config: Config, neighbours: Neighbours) {
-  const { db, clock, encryption, limits, log } = platform
+  const { db, clock, encryption, limits, log, perform } = platform
   const accessTokens = makeAccessTokens({ keys: config.signingKeys, issuer: config.publicUrl, clock })
   const passwords = makePasswords({
     tooBusy: () => refuse('users.too-busy', undefined, { retryAfterSeconds: 2 }),
   })
   const views = userViews(db, encryption)
   const store = userStore(encryption)
-  const sessions = sessionStore(views)
+  const sessions = sessionStore(views, encryption)
   const erasures = erasureStore(encryption)
   const use = userUseCases({
     ...store,
@@ -60,6 +63,11 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     ...loginStore(encryption),
     ...secondFactorStore(encryption),
     ...{ lockRoles, insertRole, changeRole, removeRole },
+    ...refreshStore(views, encryption),
+    perform,
+    endSession,
+    logOutSessions,
+    revokeOtherSessions,
     accessTokens,
     deviceTokens: makeDeviceTokens(config.tokenSecrets),
     totp,

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type TestShop, testShop } from '../../kit/shop.ts'
 import { bearer, expectInvalidToken, peopleOf } from './people.ts'
-import { sqlOf } from './sql.ts'
 
 let shop: TestShop
 let people: ReturnType<typeof peopleOf>
@@ -26,53 +25,6 @@ describe('sessions', () => {
   it('ends nothing for an unknown refresh token, and tells nothing', async () => {
     expect((await shop.send('POST', '/v1/auth/logout', { refreshToken: 'unknown' })).status).toBe(204)
     expect((await shop.send('POST', '/v1/auth/logout')).status).toBe(204)
-  })
-
-  it('go on by refreshing: each token works once', async () => {
-    const first = await people.customer('refresh@shop.example')
-    const second = await people.refresh(first.body.refreshToken)
-    expect(second).toMatchObject({ status: 200, body: { user: first.body.user, expiresIn: 600 } })
-    expect(second.body.refreshToken).not.toBe(first.body.refreshToken)
-    expect((await people.me(second)).status).toBe(200)
-    expect(await people.refresh(first.body.refreshToken)).toMatchObject({
-      status: 401,
-      body: { code: 'users.invalid-refresh-token' },
-    })
-    expect((await people.refresh(second.body.refreshToken)).status).toBe(200)
-  })
-
-  it('give twenty refreshes at once one successor', async () => {
-    const session = await people.customer('parallel@shop.example')
-    const answers = await Promise.all(Array.from({ length: 20 }, () => people.refresh(session.body.refreshToken)))
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
-    expect(answers.filter(({ status }) => status === 401)).toHaveLength(19)
-    const live = await sqlOf(
-      shop,
-      `select 1 from users.refresh_tokens t join users.sessions s on s.id = t.session_id
-      where s.user_id = $1 and t.used_at is null`,
-      session.body.user.id,
-    )
-    expect(live).toHaveLength(1)
-  })
-
-  it('end after thirty idle days and after ninety days whatever is done', async () => {
-    const day = 24 * 60
-    const before = shop.clock.now
-    let session = await people.customer('ages@shop.example')
-    const idle = await people.logIn('ages@shop.example')
-    for (const days of [29, 29, 29]) {
-      shop.clock.advance(days * day)
-      session = await people.refresh(session.body.refreshToken)
-      expect(session.status).toBe(200)
-    }
-    expect((await people.refresh(idle.body.refreshToken)).status).toBe(401)
-    shop.clock.advance(4 * day)
-    expect((await people.refresh(session.body.refreshToken)).status).toBe(401)
-    const kept = () => sqlOf(shop, `select 1 from users.sessions where user_id = $1`, session.body.user.id)
-    expect(await kept()).toHaveLength(2)
-    await shop.app.contexts.users.tasks['users.forget-ended']()
-    expect(await kept()).toHaveLength(0)
-    shop.clock.now = before
   })
 
   it('refuse an access token after ten minutes and thirty seconds', async () => {

@@ -2,7 +2,7 @@ import type { SessionId } from '#kernel/ids.ts'
 import type { AuditEntry, Single } from '#platform/db/work.ts'
 import type { DeviceTokens } from '#platform/security/device-tokens.ts'
 import type { AccessTokens } from '#platform/security/tokens.ts'
-import { newSession, type Session } from '../domain/session.ts'
+import { type Caller, newSession, type Session } from '../domain/session.ts'
 import { type AttemptNeeds, forgetAttempts } from './attempts.ts'
 import type { Checked } from './check-password.ts'
 import { proved, refuseUnproved } from './proof.ts'
@@ -32,6 +32,7 @@ export type OpenSessionNeeds = AttemptNeeds & {
     session: Session,
     checked: Checked,
     firstTokenHash: Buffer,
+    caller: Caller,
     audited: readonly AuditEntry[],
   ): Promise<UserView | undefined>
 }
@@ -39,11 +40,13 @@ export type OpenSessionNeeds = AttemptNeeds & {
 /** Opens a session; refuses as checkPassword does when a code was used or the account changed meanwhile. */
 export const openSession =
   (needs: OpenSessionNeeds) =>
-  async (single: Single, checked: Checked): Promise<LoggedIn> => {
+  async (single: Single, checked: Checked, device: string | null): Promise<LoggedIn> => {
     const { userId, attempt } = checked
     const session = newSession(needs.newSessionId(), userId, single.now)
     const refresh = needs.newRefreshToken()
-    const user = await needs.insertSession(single, session, checked, refresh.hash, proved('users.log-in', checked))
+    const caller = { address: single.actor.address, device }
+    const audited = proved('users.log-in', checked)
+    const user = await needs.insertSession(single, session, checked, refresh.hash, caller, audited)
     if (!user) return refuseUnproved(needs, single, 'users.log-in', checked)
     await forgetAttempts(needs, attempt, userId)
     needs.note(single, 'info', 'users.log-in', userId)

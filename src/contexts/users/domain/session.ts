@@ -1,4 +1,5 @@
 import { minutesAfter } from '#kernel/clock.ts'
+import type { DomainEvent } from '#kernel/event.ts'
 import type { SessionId, UserId } from '#kernel/ids.ts'
 import { refuse } from './problems.ts'
 
@@ -15,8 +16,24 @@ export type Session = {
   readonly expiresAt: Date
 }
 
+/** Where a session is used from: an IP address, and what the program there calls itself. */
+export type Caller = { readonly address: string | null; readonly device: string | null }
+
+/** A session that was ended before its time, and whose. */
+export type Ended = { readonly id: SessionId; readonly userId: UserId }
+
 /** Why a session was ended before its time. */
 export type RevokedFor = 'logout' | 'ended-elsewhere' | 'password-changed' | 'disabled' | 'refresh-reuse' | 'erased'
+
+export type SessionRevoked = DomainEvent<
+  'users.session-revoked.v1',
+  { userId: UserId; sessionId: SessionId; reason: RevokedFor }
+>
+export const sessionRevoked = ({ id, userId }: Ended, reason: RevokedFor): SessionRevoked => ({
+  type: 'users.session-revoked.v1',
+  subject: userId,
+  data: { userId, sessionId: id, reason },
+})
 
 /** A session ends after 90 days, or after 30 without a refresh. */
 export const newSession = (id: SessionId, userId: UserId, now: Date): Session => ({

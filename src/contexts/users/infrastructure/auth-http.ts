@@ -1,4 +1,5 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import { created, noContent, ok } from '#platform/http/answer.ts'
 import { closed, EmailSchema, named, nullable } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
@@ -88,7 +89,7 @@ export const authRoutes =
       (request, reply) =>
         answerOne(request, reply, async (single) => {
           const { email, ...shown } = request.body
-          return ok(await use.openSession(single, await use.checkPassword(single, { email }, shown)))
+          return ok(await use.openSession(single, await use.checkPassword(single, { email }, shown), deviceOf(request)))
         }),
     )
 
@@ -108,7 +109,9 @@ export const authRoutes =
         },
       },
       (request, reply) =>
-        answerOne(request, reply, async (single) => ok(await use.refreshSession(single, request.body.refreshToken))),
+        answerOne(request, reply, async (single) =>
+          ok(await use.refreshSession(single, request.body.refreshToken, deviceOf(request))),
+        ),
     )
 
     app.post(
@@ -124,9 +127,12 @@ export const authRoutes =
         config: { permission: 'public' },
       },
       (request, reply) =>
-        answerOne(request, reply, async (single) => {
-          await use.logOut(single, request.body?.refreshToken)
+        answer(request, reply, async (work) => {
+          await use.logOut(work, request.body?.refreshToken)
           return noContent()
         }),
     )
   }
+
+/** What the program that asks calls itself: one line, cut to what people read. */
+const deviceOf = ({ headers }: FastifyRequest): string | null => headers['user-agent']?.slice(0, 300) || null

@@ -1,5 +1,6 @@
-import type { UserId } from '#kernel/ids.ts'
+import type { SessionId, UserId } from '#kernel/ids.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
+import type { Caller } from '../domain/session.ts'
 
 /** The sealed columns of a user, and the id that they are bound to. */
 export type SealedUser = { readonly id: UserId; readonly email: Buffer; readonly name: Buffer | null }
@@ -26,5 +27,27 @@ export function sealsOf(encryption: Encryption) {
     sealNextSecret: (id: UserId, secret: string): Buffer => encryption.seal(secret, factorPlace('next_secret', id)),
     openNextSecret: (id: UserId, secret: Buffer): string => encryption.open(secret, factorPlace('next_secret', id)),
     emailIndex: (email: string): Buffer => encryption.blindIndex(email, 'users.email'),
+  }
+}
+
+/** Where a session is used from, as it is kept. */
+export type SealedCaller = { readonly address: Buffer | null; readonly device: Buffer | null }
+
+/** How the personal columns of a session are sealed and opened. */
+export function sessionSealsOf(encryption: Encryption) {
+  const place = (column: keyof Caller, row: SessionId) => ({ table: 'users.sessions', column, row })
+  const seal = (column: keyof Caller, row: SessionId, value: string | null) =>
+    value === null ? null : encryption.seal(value, place(column, row))
+  const open = (column: keyof Caller, row: SessionId, value: Buffer | null) =>
+    value === null ? null : encryption.open(value, place(column, row))
+  return {
+    sealCaller: ({ address, device }: Caller, row: SessionId): SealedCaller => ({
+      address: seal('address', row, address),
+      device: seal('device', row, device),
+    }),
+    openCaller: ({ address, device }: SealedCaller, row: SessionId): Caller => ({
+      address: open('address', row, address),
+      device: open('device', row, device),
+    }),
   }
 }
