@@ -19,7 +19,7 @@ import { makeServer } from '#platform/http/server.ts'
 import { startJobs } from '#platform/jobs/jobs.ts'
 import { makePump, type Pump } from '#platform/jobs/pump.ts'
 import { jobMeasures } from '#platform/jobs/queue.ts'
-import { makeLimits } from '#platform/limits/limits.ts'
+import { type Limits, makeLimits } from '#platform/limits/limits.ts'
 import { mailboxPages } from '#platform/mail/mailbox-pages.ts'
 import { openMail } from '#platform/mail/open-mail.ts'
 import { consumersOf } from '#platform/messaging/consume.ts'
@@ -45,6 +45,7 @@ export type App = {
   readonly http: FastifyInstance
   readonly database: Database
   readonly perform: Perform
+  readonly limits: Limits
   readonly encryption: Encryption
   readonly contexts: { users: UsersContext; catalog: CatalogContext; payments: PaymentsContext; orders: OrdersContext }
   /** The names of all consumers with the event type each listens to: what `stoa audit` holds the books against. */
@@ -130,7 +131,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   metrics.add(...measures, ...all.flatMap((context) => context.measures))
 
   const problems: Problems = Object.assign({}, platformProblems, ...all.map((context) => context.problems))
-  const http = await makeServer({ ...config, log, metrics, authenticate: contexts.users.authenticate })
+  const http = await makeServer({ ...config, log, metrics, authenticate: contexts.users.authenticate, limits })
   await describeApi(http, { problems, publicUrl: config.publicUrl, authenticationRefuses: ['users.invalid-token'] })
   addHealth(http, db, metrics)
   for (const context of all) await http.register(context.routes, { prefix: '/v1' })
@@ -157,6 +158,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     http,
     database,
     perform,
+    limits,
     encryption,
     contexts,
     consumers,

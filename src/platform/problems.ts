@@ -61,6 +61,11 @@ export const platformProblems = {
     title: 'Somebody else is changing this',
     advice: 'Wait for the seconds in Retry-After, then repeat the request with the same key.',
   },
+  'platform.rate-limited': {
+    kind: 'limited',
+    title: 'Too many requests',
+    advice: 'Wait for the seconds in Retry-After, then go on more slowly: RateLimit says what is left.',
+  },
   'platform.precondition-required': {
     kind: 'stale',
     title: 'If-Match is required',

@@ -8,6 +8,7 @@ import { makeServer } from '#platform/http/server.ts'
 import { platformProblems } from '#platform/problems.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 import { makeMetrics } from '#platform/telemetry/metrics.ts'
+import { noLimits } from '../kit/limits.ts'
 import { type TestShop, testShop } from '../kit/shop.ts'
 
 type Content = { readonly content?: Record<string, { readonly schema: Schema }> }
@@ -115,7 +116,12 @@ describe('the service refuses to boot', () => {
         requestTimeoutMs: 1_000,
         drainMs: 0,
       },
-      ...{ log: makeLog({ level: 'silent' }), metrics: makeMetrics(), authenticate: async () => guest },
+      ...{
+        log: makeLog({ level: 'silent' }),
+        metrics: makeMetrics(),
+        authenticate: async () => guest,
+        limits: noLimits(),
+      },
     })
     await describeApi(app, { problems: platformProblems, publicUrl: 'http://localhost', authenticationRefuses: [] })
     return app

@@ -9,9 +9,10 @@ import { closed } from '#platform/http/schemas.ts'
 import { makeServer, type ServerOptions } from '#platform/http/server.ts'
 import { refuse } from '#platform/problems.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
+import { noLimits } from '../kit/limits.ts'
 
 const guest: Actor = { kind: 'guest', userId: null, address: null, permissions: new Set(['things:read']) }
-const options: ServerOptions = {
+const options: Omit<ServerOptions, 'limits'> = {
   production: true,
   log: makeLog({ level: 'silent', sync: true }),
   metrics: { observe: () => {} },
@@ -35,7 +36,7 @@ let app: FastifyInstance
 afterEach(() => app.close())
 
 async function server(more: (app: FastifyInstance) => void = () => {}) {
-  app = await makeServer(options)
+  app = await makeServer({ ...options, limits: noLimits() })
   app.get(
     '/things',
     {

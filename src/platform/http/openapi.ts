@@ -12,7 +12,12 @@ type Operation = {
   parameters?: Schema[]
   security?: Schema[]
 }
-type RouteConfig = { permission?: string; idempotency?: Idempotency; refuses?: readonly string[] }
+type RouteConfig = {
+  permission?: string
+  idempotency?: Idempotency
+  refuses?: readonly string[]
+  limits?: readonly object[]
+}
 
 /** Codes that any route can answer with, besides its own; those that only what takes a body or changes something can. */
 const EVERYWHERE = ['platform.malformed', 'platform.invalid', 'platform.unavailable', 'platform.internal']
@@ -22,6 +27,13 @@ const OF_WRITES = [
   'platform.busy',
   'platform.outcome-unknown',
 ] as const
+
+const text = (description: string) => ({ schema: { type: 'string' }, description })
+const OF_LIMITED = {
+  'Retry-After': { schema: { type: 'integer' }, description: 'Seconds to wait.' },
+  RateLimit: text('What is left of each limit (`r`), and the seconds until all of it is back (`t`).'),
+  'RateLimit-Policy': text('The limits of this operation: how many requests (`q`) in how many seconds (`w`).'),
+}
 
 export type Api = {
   readonly problems: Problems
@@ -74,9 +86,9 @@ function finishDocument(document: Schema, { problems, authenticationRefuses }: A
     (document.paths ?? {}) as Record<string, Record<string, Operation & { 'x-stoa'?: RouteConfig }>>,
   )) {
     for (const [method, operation] of Object.entries(path)) {
-      const { permission, idempotency = 'none', refuses = [] } = operation['x-stoa'] ?? {}
+      const { permission, idempotency = 'none', refuses = [], limits = [] } = operation['x-stoa'] ?? {}
       delete operation['x-stoa']
-      const codes = [...refuses, ...EVERYWHERE, ...authenticationRefuses, ...impliedBy(permission, idempotency)]
+      const codes = [...refuses, ...EVERYWHERE, ...authenticationRefuses, ...impliedBy(permission, idempotency, limits)]
       describeProblems(operation, method === 'get' ? codes : [...codes, ...OF_WRITES], problems)
       if (idempotency !== 'none') addIdempotencyKey(operation, idempotency)
       if (refuses.includes('platform.precondition-required')) addIfMatch(operation)
@@ -91,7 +103,8 @@ function finishDocument(document: Schema, { problems, authenticationRefuses }: A
   return document
 }
 
-const impliedBy = (permission: string | undefined, idempotency: Idempotency): string[] => [
+const impliedBy = (permission: string | undefined, idempotency: Idempotency, limits: readonly object[]): string[] => [
+  ...(limits.length === 0 ? [] : ['platform.rate-limited']),
   ...(permission === 'public'
     ? []
     : ['platform.unauthenticated', 'platform.forbidden', 'platform.second-factor-missing']),
@@ -114,6 +127,7 @@ function describeProblems(operation: Operation, codes: readonly string[], proble
           },
         },
       },
+      ...(status === 429 ? { headers: OF_LIMITED } : {}),
     }
   }
 }

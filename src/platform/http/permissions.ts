@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Actor } from '#platform/db/work.ts'
 import { refuse } from '#platform/problems.ts'
+import { buyerAddressOf } from './address.ts'
 import type { Idempotency } from './answer.ts'
 import { allRoutes } from './routes.ts'
 
@@ -38,7 +39,9 @@ export function guardRoutes(app: FastifyInstance, authenticate: Authenticate): v
 
   app.addHook('onRequest', async (request) => {
     const { headers } = request
-    const actor = await authenticate({ authorization: headers.authorization, address: request.ip })
+    const shown = await authenticate({ authorization: headers.authorization, address: request.ip })
+    const buyerAddress = buyerAddressOf(headers, shown)
+    const actor = buyerAddress ? { ...shown, address: buyerAddress } : shown
     const cartToken = single(headers['x-cart-token'])
     const orderToken = single(headers['x-order-token'])
     request.actor = cartToken || orderToken ? { ...actor, cartToken, orderToken } : actor

@@ -5,10 +5,12 @@ import cors from '@fastify/cors'
 import { Ajv } from 'ajv'
 import addFormatsModule from 'ajv-formats'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Limits } from '#platform/limits/limits.ts'
 import { refuse } from '#platform/problems.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 import type { HttpMetrics } from '#platform/telemetry/metrics.ts'
 import { refuseOpenSchemas } from './closed.ts'
+import { limitRoutes } from './limits.ts'
 import { type Authenticate, guardRoutes } from './permissions.ts'
 import { escapePointer, makeErrorHandler, PROBLEM_TYPE, problemOf } from './problem.ts'
 import { allowedMethods, watchRoutes } from './routes.ts'
@@ -22,6 +24,7 @@ export type ServerOptions = {
   readonly log: Log
   readonly metrics: HttpMetrics
   readonly authenticate: Authenticate
+  readonly limits: Limits
   readonly corsOrigins: readonly string[]
   readonly trustedProxies: readonly string[]
   readonly bodyLimitBytes: number
@@ -30,8 +33,8 @@ export type ServerOptions = {
 }
 
 /**
- * Makes the HTTP server that contexts add their routes to: request ids, problem documents, a permission on every route,
- * closed schemas, no coercion of bodies, security headers, CORS, request log, metrics and a shutdown that drops nothing.
+ * Makes the HTTP server that contexts add their routes to: request ids, problem documents, a permission and limits on
+ * every route, closed schemas, no coercion of bodies, security headers, CORS, request log, metrics and a shutdown that drops nothing.
  */
 export async function makeServer(options: ServerOptions): Promise<FastifyInstance> {
   const app = Fastify({
@@ -58,11 +61,12 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   drainOnClose(app, options.drainMs, options.requestTimeoutMs)
   watchRoutes(app)
   refuseOpenSchemas(app)
-  guardRoutes(app, options.authenticate)
-  refuseUnreadBodies(app)
-  refuseBrokenText(app)
   observe(app, options)
   await app.register(cors, corsOf(options))
+  guardRoutes(app, options.authenticate)
+  limitRoutes(app, options)
+  refuseUnreadBodies(app)
+  refuseBrokenText(app)
   answerUnknownRoutes(app)
   return app
 }
@@ -187,7 +191,15 @@ function corsOf({ production, corsOrigins }: ServerOptions) {
       decide(null, origin !== undefined && (allowed.has(origin) || (!production && LOCALHOST.test(origin)))),
     methods: ['GET', 'POST', 'PATCH', 'DELETE'],
     allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'X-Cart-Token', 'X-Order-Token'],
-    exposedHeaders: ['ETag', 'Location', 'Retry-After', 'Idempotent-Replayed', 'X-Request-Id', 'RateLimit'],
+    exposedHeaders: [
+      'ETag',
+      'Location',
+      'Retry-After',
+      'Idempotent-Replayed',
+      'X-Request-Id',
+      'RateLimit',
+      'RateLimit-Policy',
+    ],
     maxAge: 600,
     hook: 'onRequest' as const,
   }

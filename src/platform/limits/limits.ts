@@ -28,6 +28,10 @@ export type Limiter = {
 }
 
 export type Limits = {
+  /** False: every limiter allows everything. */
+  readonly enabled: boolean
+  /** Every limit of this process, by name. */
+  readonly defined: ReadonlyMap<string, Limit>
   /** A limit by its name, which must be one of its own: all processes count together what has the same name. */
   define(name: string, limit: Limit): Limiter
 }
@@ -53,11 +57,13 @@ const NO_LIMIT: Limiter = {
  * than each process allows by itself, which goes on from what Redis said last; and it never makes a request fail.
  */
 export function makeLimits(options: LimitsOptions): Limits {
-  const names = new Set<string>()
+  const defined = new Map<string, Limit>()
   return {
+    enabled: options.enabled,
+    defined,
     define: (name, limit) => {
-      if (names.has(name)) throw new Error(`There are two limits named ${name}.`)
-      names.add(name)
+      if (defined.has(name)) throw new Error(`There are two limits named ${name}.`)
+      defined.set(name, limit)
       return options.enabled ? makeLimiter(name, limit, options) : NO_LIMIT
     },
   }

@@ -13,13 +13,13 @@ import { makeAnswer } from '#platform/http/answer.ts'
 import { allRoutes } from '#platform/http/routes.ts'
 import { makeServer } from '#platform/http/server.ts'
 import { newId } from '#platform/ids.ts'
-import { makeLimits } from '#platform/limits/limits.ts'
 import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 import { readConfig } from '#src/config.ts'
 import { expectToFit, validateEveryAnswer } from '../../kit/answers.ts'
 import { testDatabase } from '../../kit/database.ts'
 import { fixedEncryption } from '../../kit/key-ring.ts'
+import { noLimits } from '../../kit/limits.ts'
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 type Role = 'guest' | 'customer' | 'support' | 'catalogue'
@@ -57,7 +57,7 @@ export async function testCatalogue() {
     encryption,
     guestTokens,
     mail: { send: async () => {}, close: async () => {} },
-    limits: makeLimits({ enabled: false, clock, encryption, redis: undefined }),
+    limits: noLimits(),
     pump: () => idle,
     ...makeAnswer(db, perform, encryption),
   }
@@ -67,6 +67,7 @@ export async function testCatalogue() {
     ...config,
     log,
     metrics,
+    limits: noLimits(),
     authenticate: async ({ authorization: role }) => actorOf((role ?? 'guest') as Role),
   })
   await http.register(context.routes, { prefix: '/v1' })
