@@ -11,6 +11,7 @@ import type { RefundInFull } from './application/refund-payment.ts'
 import { paymentsUseCases } from './application/use-cases.ts'
 import { paymentsProblems } from './domain/problems.ts'
 import * as attempts from './infrastructure/attempt-store.ts'
+import { cardTesting } from './infrastructure/card-testing.ts'
 import { paymentRoutes } from './infrastructure/http.ts'
 import * as inbox from './infrastructure/inbox-store.ts'
 import * as store from './infrastructure/payment-store.ts'
@@ -41,7 +42,7 @@ const LEASE_MARGIN_MS = 5_000
 
 /** Payments: attempts, providers and their webhooks, refunds, the ledger. Orders hear of it by its events. */
 export function payments(platform: Platform, config: Config): PaymentsContext {
-  const { db, perform, clock, log, pump } = platform
+  const { db, perform, clock, log, pump, limits } = platform
   const providers = new Map(makeProviders(config).map((provider) => [provider.name, provider]))
   const [defaultProvider = ''] = providers.keys()
   const use = paymentsUseCases({
@@ -52,6 +53,7 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     perform,
     clock,
     log,
+    cardTesting: cardTesting(limits),
     providers,
     failpoint,
     command: { actor: systemActor, requestId: 'payments' },

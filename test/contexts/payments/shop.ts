@@ -28,7 +28,10 @@ export type PayableShop = {
 export type Opened = { readonly id: PaymentId; readonly orderId: OrderId; readonly token: string }
 
 /** A shop and a sandbox provider that it really talks to. */
-export async function payableShop(sandboxOptions: Partial<SandboxOptions> = {}): Promise<PayableShop> {
+export async function payableShop(
+  sandboxOptions: Partial<SandboxOptions> = {},
+  env: Record<string, string> = {},
+): Promise<PayableShop> {
   const inbox = await openInbox()
   const [secret, apiKey] = [randomUUID(), randomUUID()]
   const sandbox = await startSandbox({
@@ -47,6 +50,7 @@ export async function payableShop(sandboxOptions: Partial<SandboxOptions> = {}):
     SANDBOX_SECRET_KEY: apiKey,
     SANDBOX_WEBHOOK_SECRET: secret,
     PAYMENT_TIMEOUT_MS: '500',
+    ...env,
   })
   const guestTokens = makeGuestTokens(shop.app.config.tokenSecrets)
   const proofOf = ({ token }: Opened) => ({ 'x-order-token': token })

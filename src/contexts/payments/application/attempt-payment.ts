@@ -3,7 +3,7 @@ import type { AttemptId, OrderId, PaymentId, UserId } from '#kernel/ids.ts'
 import type { Command, Perform } from '#platform/db/perform.ts'
 import type { Single } from '#platform/db/work.ts'
 import type { Log } from '#platform/telemetry/log.ts'
-import type { Attempt, Word } from '../domain/attempt.ts'
+import { type Attempt, isDecline, type Word } from '../domain/attempt.ts'
 import { assertPayable, type Payment } from '../domain/payment.ts'
 import { refuse } from '../domain/problems.ts'
 import { askAbout, chargeOnce } from './ask-provider.ts'
@@ -42,6 +42,15 @@ export type NewAttempt = RequestKey & {
   readonly leaseUntil: Date
 }
 
+/** What somebody who tries stolen cards would have to change for each few of them. */
+export type Payer = { readonly orderId: OrderId; readonly userId: UserId | null; readonly address: string | null }
+
+export type CardTesting = {
+  /** Counts a try as declined until it turns out otherwise; the limit that has no room for it, if one has none. */
+  beginTry(payer: Payer): Promise<{ readonly limit: string; readonly retryAfterSeconds: number } | undefined>
+  notDeclined(payer: Payer): Promise<void>
+}
+
 export type AttemptPaymentNeeds = {
   readonly providers: PaymentProviders
   readonly perform: Perform
@@ -49,6 +58,7 @@ export type AttemptPaymentNeeds = {
   readonly log: Log
   /** Longer than a call to the provider can take. */
   readonly leaseMs: number
+  readonly cardTesting: CardTesting
   newAttemptId(): AttemptId
   readForAttempt(id: PaymentId, keyHash: Buffer): Promise<PaymentForAttempt | undefined>
   /** Takes the payment for one attempt and extends it; undefined when it is not open, or another attempt is live. */
@@ -61,7 +71,7 @@ export type AttemptPaymentNeeds = {
  * Tries to pay: the intent is committed, the provider called with no connection held, the outcome recorded. The
  * attempt's row is its receipt: the same key gets the first answer, and after a crash the provider is asked, never
  * charged again. A decline is an outcome. Refuses payments.not-found, .unknown-method, .attempt-in-progress,
- * .already-captured, .cancelled, .in-review and orders.hold-expired.
+ * .already-captured, .cancelled, .in-review, .too-many-declines and orders.hold-expired.
  */
 export const attemptPayment =
   (needs: AttemptPaymentNeeds) =>
@@ -74,19 +84,40 @@ export const attemptPayment =
     const now = needs.clock()
     assertPayable(seen.payment, now)
     if (seen.isBusy) throw inProgress()
-    const { paymentId, keyHash, requestHash } = wanted
-    const id = needs.newAttemptId()
-    const leaseUntil = new Date(now.getTime() + needs.leaseMs)
-    const attempt: NewAttempt = { id, paymentId, keyHash, requestHash, provider: provider.name, leaseUntil }
-    const opened = await needs.perform.one(command, (single) => needs.openAttempt(single, attempt))
-    if (!opened) return outrun(needs, wanted)
-    await needs.failpoint('payment.before-call')
-    const word = await charge(needs, provider, seen.payment, id, opened.providerPaymentId, wanted)
-    await needs.failpoint('payment.after-call')
-    const bytes = await record(needs, command, wanted, id, word)
-    await needs.failpoint('payment.recorded')
-    return { kind: 'answer', bytes, replayed: false }
+    const payer = await beginTry(needs, command, seen.payment)
+    let declined = false
+    try {
+      const { paymentId, keyHash, requestHash } = wanted
+      const id = needs.newAttemptId()
+      const leaseUntil = new Date(now.getTime() + needs.leaseMs)
+      const attempt: NewAttempt = { id, paymentId, keyHash, requestHash, provider: provider.name, leaseUntil }
+      const opened = await needs.perform.one(command, (single) => needs.openAttempt(single, attempt))
+      if (!opened) return await outrun(needs, wanted)
+      await needs.failpoint('payment.before-call')
+      const word = await charge(needs, provider, seen.payment, id, opened.providerPaymentId, wanted)
+      declined = isDecline(word)
+      await needs.failpoint('payment.after-call')
+      const bytes = await record(needs, command, wanted, id, word)
+      await needs.failpoint('payment.recorded')
+      return { kind: 'answer', bytes, replayed: false }
+    } finally {
+      if (!declined) await needs.cardTesting.notDeclined(payer)
+    }
   }
+
+/** Refuses payments.too-many-declines, before the provider hears of it. */
+async function beginTry(
+  { cardTesting, log }: AttemptPaymentNeeds,
+  { actor: { kind, userId, address }, requestId }: Command,
+  { orderId }: Payment,
+): Promise<Payer> {
+  const payer = { orderId, userId, address }
+  const full = await cardTesting.beginTry(payer)
+  if (!full) return payer
+  const { limit, retryAfterSeconds } = full
+  log.warn({ limit, requestId, orderId, actor: kind, actorId: userId }, 'rate limited')
+  throw refuse('payments.too-many-declines', undefined, { retryAfterSeconds })
+}
 
 const inProgress = () => refuse('payments.attempt-in-progress', undefined, { retryAfterSeconds: 1 })
 

@@ -58,6 +58,10 @@ const PAID_OTHERWISE: Decline = {
 }
 const ENDED_THERE: Decline = { code: 'cancelled', message: 'The payment was cancelled.', retryable: false }
 
+/** Whether the provider said no: the money was asked for, and there is none. */
+export const isDecline = ({ found, own }: Word): boolean =>
+  found?.status === 'declined' || typeof own?.ended === 'object'
+
 export const isLive = (attempt: Attempt): boolean => attempt.leaseUntil !== null
 
 /** What becomes of an attempt by what we learned; itself, unchanged, when that says nothing new about it. */

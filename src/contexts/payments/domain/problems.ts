@@ -22,6 +22,12 @@ export const paymentsProblems = {
     title: 'Another attempt is under way',
     advice: 'Read the payment until that attempt has ended, then try again.',
   },
+  'payments.too-many-declines': {
+    kind: 'limited',
+    title: 'Too many declined attempts',
+    advice:
+      'Wait for the seconds in Retry-After. The cards were refused by their banks: trying more at once will not help.',
+  },
   'payments.already-captured': {
     kind: 'conflict',
     title: 'The payment has been made',

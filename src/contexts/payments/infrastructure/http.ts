@@ -5,6 +5,7 @@ import { Type } from 'typebox'
 import type { PaymentId } from '#kernel/ids.ts'
 import type { Actor } from '#platform/db/work.ts'
 import { idempotencyKeyOf, idempotencyScopeOf, noContent, sendKept } from '#platform/http/answer.ts'
+import type { RouteLimit } from '#platform/http/limits.ts'
 import { closed, idSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import { refuse as refusePlatform } from '#platform/problems.ts'
@@ -17,6 +18,10 @@ import { AttemptBody, AttemptSchema, PaymentSchema, RefundBody, RefundSchema } f
 
 const Params = closed({ id: idSchema('pay') })
 const tags = ['payments']
+const PAY_LIMITS: readonly RouteLimit[] = [
+  { name: 'pay', per: 'caller', points: 60, seconds: 60 },
+  { name: 'pay-address', per: 'address', points: 120, seconds: 60 },
+]
 
 /** The routes of payments. A payment that is somebody else's is one that does not exist. */
 export const paymentRoutes =
@@ -66,8 +71,10 @@ export const paymentRoutes =
             'payments.already-captured',
             'payments.cancelled',
             'payments.in-review',
+            'payments.too-many-declines',
             'orders.hold-expired',
           ],
+          limits: PAY_LIMITS,
         },
       },
       async (request, reply) => {
@@ -135,7 +142,12 @@ const webhookRoutes =
         return noContent()
       })
     }
-    const config = { permission: 'public', refuses: ['payments.unknown-provider', 'payments.invalid-signature'] }
+    // Providers send as many as there are payments, each signed: nothing of theirs is to be turned away.
+    const config = {
+      permission: 'public',
+      refuses: ['payments.unknown-provider', 'payments.invalid-signature'],
+      limits: [],
+    }
     const schema = (operationId: string, summary: string) => ({
       operationId,
       summary,
