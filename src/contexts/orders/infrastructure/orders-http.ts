@@ -49,6 +49,7 @@ export const orderRoutes =
         },
         config: {
           permission: 'orders:place',
+          limits: [{ name: 'place-order', per: 'caller', points: 60, seconds: 60 }],
           idempotency: 'natural',
           refuses: [
             ...[

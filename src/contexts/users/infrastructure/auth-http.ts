@@ -4,6 +4,7 @@ import { created, noContent, ok } from '#platform/http/answer.ts'
 import { closed, EmailSchema, named, nullable } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
+import { AUTH_LIMITS } from './limits.ts'
 import { CodeSchema, NameSchema, PasswordSchema, UserSchema } from './schemas.ts'
 
 const Registration = named(
@@ -53,6 +54,7 @@ export const authRoutes =
         },
         config: {
           permission: 'public',
+          limits: AUTH_LIMITS.register,
           refuses: ['users.weak-password', 'users.too-busy'],
         },
       },
@@ -77,6 +79,7 @@ export const authRoutes =
         },
         config: {
           permission: 'public',
+          limits: AUTH_LIMITS.logIn,
           refuses: [
             'users.wrong-credentials',
             'users.second-factor-required',
@@ -105,6 +108,7 @@ export const authRoutes =
         },
         config: {
           permission: 'public',
+          limits: AUTH_LIMITS.refresh,
           refuses: ['users.invalid-refresh-token'],
         },
       },
