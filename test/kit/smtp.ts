@@ -36,6 +36,7 @@ export async function openSmtp(
   const server = new SMTPServer({
     allowInsecureAuth: true,
     closeTimeout: 100,
+    logger: false,
     ...options,
     onConnect: (_session, done) => {
       connections += 1

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -156,6 +157,19 @@ describe('SMTP', () => {
     await send(courier, [aMail('bob')])
     expect(server.received).toHaveLength(2)
     expect(server.connections()).toBe(2)
+  })
+
+  test('a server that falls silent in the middle ends in an error within the time-out', async () => {
+    await start()
+    const mute = createServer((socket) => void socket.on('error', () => {}).write('220 hello\r\n'))
+    await new Promise<void>((listening) => mute.listen(0, '127.0.0.1', listening))
+    const { port } = mute.address() as { port: number }
+    const other = makeSmtpCourier({ url: `smtp://127.0.0.1:${port}`, from, timeoutMs: 500 })
+    const before = performance.now()
+    expect(await failuresOf(send(other, many(10)))).toHaveLength(10)
+    expect(performance.now() - before).toBeLessThan(1_500)
+    await other.close()
+    mute.close()
   })
 
   test('smtps:// trusts no unknown certificate', async () => {
