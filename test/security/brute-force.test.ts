@@ -63,6 +63,13 @@ describe('Brute force', () => {
     expect((await logIn(email)).status).toBe(200)
   })
 
+  test('an IPv6 address counts with its /64', async () => {
+    const { email } = await customer('six')
+    for (let host = 1; host <= 10; host += 1) await fail(1, email, { from: `2001:db8:1:2::${host}` })
+    expect(await logIn(email, { from: '2001:db8:1:2:ffff::1' })).toMatchObject(tooMany)
+    expect((await logIn(email, { from: '2001:db8:1:3::1' })).status).toBe(200)
+  })
+
   test('of 30 at once 10 are told that it is wrong', async () => {
     const { email } = await customer('thirty')
     const answers = await Promise.all(Array.from({ length: 30 }, () => logIn(email, wrong)))

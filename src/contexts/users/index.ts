@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { networkOf } from '#platform/http/address.ts'
 import { newId } from '#platform/ids.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import type { PersonalData } from '#platform/privacy.ts'
@@ -73,6 +74,7 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     totp,
     issuer: new URL(config.publicUrl).host,
     staffMfa: config.staffMfa,
+    networkOf,
     maxFailuresInARow: config.rateLimits ? 100 : 2_147_483_647,
     attemptLimits: {
       account: limits.define('log-in-account', { points: 10, seconds: 900 }),

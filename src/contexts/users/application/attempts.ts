@@ -1,4 +1,4 @@
-import type { Actor, AuditEntry, Single } from '#platform/db/work.ts'
+import type { AuditEntry, Single } from '#platform/db/work.ts'
 import { refuse } from '../domain/problems.ts'
 
 /** Counts what happens under a key within a time. */
@@ -24,6 +24,8 @@ export type AttemptNeeds = {
   note(by: Pick<Single, 'requestId'>, level: 'info' | 'warn', action: string, subject: string, reason?: string): void
   /** NIST SP 800-63B: at most 100 failures in a row, however slowly they come. */
   maxFailuresInARow: number
+  /** Whose an address is: of an IPv6 address its network, which one subscriber has whole. */
+  networkOf(address: string): string
 }
 
 /** One try at a password: what its failures are counted under. */
@@ -48,7 +50,8 @@ type Counted = {
 }
 
 /** What a try counts under: a known device or session under itself, so that strangers cannot keep its user out. */
-export function attemptOf({ index, failures, known }: Counted, { address }: Actor, maxFailures: number): Attempt {
+export function attemptOf(needs: AttemptNeeds, { index, failures, known }: Counted, address: string | null): Attempt {
+  const { maxFailuresInARow: maxFailures } = needs
   if (known && known.failures < maxFailures)
     return {
       maxFailures,
@@ -57,14 +60,15 @@ export function attemptOf({ index, failures, known }: Counted, { address }: Acto
       forgives: [known.key, index],
       windows: [{ limit: 'account', key: known.key.toString('base64url') }],
     }
+  const network = address === null ? 'nowhere' : needs.networkOf(address)
   return {
     maxFailures,
     key: index,
     failures,
     forgives: [],
     windows: [
-      { limit: 'account', key: `${index.toString('base64url')} ${address}` },
-      { limit: 'address', key: String(address) },
+      { limit: 'account', key: `${index.toString('base64url')} ${network}` },
+      { limit: 'address', key: network },
     ],
   }
 }

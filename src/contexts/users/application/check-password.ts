@@ -66,7 +66,7 @@ export const checkPassword =
     const isKnown =
       sessionKey ?? (deviceToken && account && deviceTokens.isDeviceToken(account.id, deviceToken, single.now))
     const known = isKnown && knownBy ? { key: knownBy, failures: found.knownFailures } : undefined
-    const attempt = attemptOf({ ...found, known }, single.actor, needs.maxFailuresInARow)
+    const attempt = attemptOf(needs, { ...found, known }, single.actor.address)
     const action = sessionKey ? 'users.reauthenticate' : 'users.log-in'
     const subject = account?.id ?? 'unknown'
     try {
