@@ -11,6 +11,7 @@ const commands = {
   erasures: () => import('./cli/erasures.ts'),
   replay: () => import('./cli/replay.ts'),
   show: () => import('./cli/show.ts'),
+  'rotate-keys': () => import('./cli/rotate-keys.ts'),
 }
 
 const program = new Command('stoa').description('A headless commerce backend.').helpCommand(false)

@@ -2,8 +2,9 @@ import { createWriteStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Command } from 'commander'
+import { makeBar } from './bar.ts'
 import { tell, withShop } from './connect.ts'
-import { makeBar, parseCurrency } from './import.ts'
+import { parseCurrency } from './import.ts'
 
 export const command = new Command('export')
   .description('write the catalogue as a Shopify product CSV, which imports back to the same catalogue')

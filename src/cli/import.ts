@@ -1,12 +1,12 @@
 import { createReadStream } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { Presets, SingleBar } from 'cli-progress'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { ImportOptions, ImportOutcome } from '#contexts/catalog/index.ts'
 import { isCurrency } from '#kernel/money.ts'
 import { systemActor } from '#platform/db/system.ts'
 import type { App } from '../app.ts'
+import { makeBar } from './bar.ts'
 import { withShop } from './connect.ts'
 import { describeImport } from './import-report.ts'
 
@@ -69,22 +69,5 @@ async function importFile(app: App, file: string, options: ImportOptions, dryRun
   } finally {
     process.off('SIGINT', onSignal)
     bar.end()
-  }
-}
-
-/** A progress bar on a terminal; nothing elsewhere. */
-export function makeBar(format: string): { show: (done: number, total: number) => void; end: () => void } {
-  const bar = new SingleBar(
-    { format, clearOnComplete: true, noTTYOutput: false, stream: process.stderr },
-    Presets.shades_classic,
-  )
-  let started = false
-  return {
-    show: (done, total) => {
-      if (started) bar.update(done)
-      else bar.start(total, done)
-      started = true
-    },
-    end: () => bar.stop(),
   }
 }

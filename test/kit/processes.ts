@@ -16,6 +16,7 @@ const READY_MS = 20_000
 const KEPT_OUTPUT_BYTES = 100_000
 
 type Environment = Record<string, string>
+type Ended = { readonly code: number | null; readonly output: string }
 export type DatabaseUrls = { readonly url: string; readonly ownerUrl: string }
 
 /** A service as its operator runs it: a process of its own on a port of its own. */
@@ -38,7 +39,9 @@ export type Cluster = {
   readonly sandboxKey: string
   readonly webhookSecret: string
   /** Runs `stoa …` on the shop; resolves with exit code and output. */
-  readonly stoa: (...args: string[]) => Promise<{ code: number | null; output: string }>
+  readonly stoa: (...args: string[]) => Promise<Ended>
+  /** The same with more environment. */
+  readonly stoaWith: (env: Environment, ...args: string[]) => Promise<Ended>
   /** The headers of the owner, whose password the first service printed at its first start. */
   readonly asOwner: () => Promise<{ authorization: string }>
   /** Imports products with one variant each: handle → units on hand. */
@@ -81,13 +84,15 @@ export async function startCluster(
   }
   const services = servicePorts.map((port) => service(port, env))
   for (const one of services) await one.start()
-  const stoa = (...args: string[]) => runToEnd([CLI, ...args], env)
+  const stoaWith = (more: Environment, ...args: string[]) => runToEnd([CLI, ...args], { ...env, ...more })
+  const stoa = (...args: string[]) => stoaWith({}, ...args)
   return {
     services: services as unknown as Cluster['services'],
     sandboxUrl,
     sandboxKey: keys.SANDBOX_SECRET_KEY,
     webhookSecret: keys.SANDBOX_WEBHOOK_SECRET,
     stoa,
+    stoaWith,
     asOwner: async () => {
       const [, email = '', password = ''] = /(\S+@\S+)\s+password (\S+)/.exec(services[0]?.output() ?? '') ?? []
       const { body } = await send(services[0]?.url ?? '', 'POST', '/v1/auth/login', { email, password })
@@ -184,7 +189,7 @@ function launch(args: string[], env: Environment): Launched {
   return { child, output: () => Buffer.concat(chunks).toString() }
 }
 
-async function runToEnd(args: string[], env: Environment) {
+async function runToEnd(args: string[], env: Environment): Promise<Ended> {
   const { child, output } = launch(args, env)
   const [code] = (await once(child, 'close')) as [number | null]
   return { code, output: output() }

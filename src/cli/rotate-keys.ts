@@ -1,0 +1,89 @@
+import { Command } from 'commander'
+import { makePerform } from '#platform/db/perform.ts'
+import { openDatabase } from '#platform/db/pool.ts'
+import { systemActor } from '#platform/db/system.ts'
+import type { Reader } from '#platform/db/work.ts'
+import { enableFailpoints } from '#platform/resilience/failpoints.ts'
+import { type Rotation, rotateKeys } from '#platform/security/rotate-keys.ts'
+import { makeLog } from '#platform/telemetry/log.ts'
+import type { Config } from '../config.ts'
+import { makeBar } from './bar.ts'
+import { tell, withDatabase } from './connect.ts'
+
+export const command = new Command('rotate-keys')
+  .description('seal all personal data under new keys while the shop runs; the same command goes on where it stopped')
+  .option('--json', 'print JSON')
+  .action((options: { json?: boolean }) =>
+    withDatabase(async ({ ownerUrl }, config) => {
+      enableFailpoints(config.failpoints)
+      const rotation = await rotateShop(ownerUrl, config)
+      console.log(options.json ? JSON.stringify(rotation, null, 2) : report(rotation))
+      if (rotation.broken.length > 0 || rotation.busy > 0) process.exitCode = 1
+    }),
+  )
+
+async function rotateShop(ownerUrl: string, config: Config): Promise<Rotation> {
+  const log = makeLog({ level: config.logLevel, sync: true })
+  const pool = { url: ownerUrl, maxConnections: 2, connectTimeoutMs: 10_000, onIdleError: () => {} }
+  const database = openDatabase(pool)
+  const bar = makeBar('sealing anew  {bar}  row {value} of {total}')
+  const stop = new AbortController()
+  const onSignal = () => stop.abort(new Error('stopped; the same command goes on from here'))
+  process.once('SIGINT', onSignal)
+  try {
+    const rotation = await rotateKeys({
+      db: database.db,
+      masterKeys: config.encryptionKeys,
+      log,
+      signal: stop.signal,
+      onStep: tell,
+      onProgress: bar.show,
+    })
+    await record(database.db, rotation)
+    return rotation
+  } finally {
+    process.off('SIGINT', onSignal)
+    bar.end()
+    await database.close()
+  }
+}
+
+/** Leaves a row in the audit log. */
+async function record(db: Reader, { masterKey, columnsKey, deleted }: Rotation): Promise<void> {
+  const nothing = () => Buffer.alloc(0)
+  const perform = makePerform(
+    db,
+    () => new Date(),
+    nothing,
+    () => {},
+  )
+  const after = { masterKey, dataKey: columnsKey.id, deleted }
+  await perform({ actor: systemActor, requestId: 'stoa rotate-keys' }, async (work) =>
+    work.audit({ action: 'keys.rotate', subject: 'data-keys', before: null, after }),
+  )
+}
+
+/** What was done, and what is left to do. */
+export function report(rotation: Rotation): string {
+  const { masterKey, rewrapped, columnsKey, resealed, broken, busy, deleted, kept, spareMasterKeys } = rotation
+  const rows = Object.entries(resealed).filter(([, count]) => count > 0)
+  const total = rows.reduce((sum, [, count]) => sum + count, 0)
+  return [
+    `all data keys are wrapped under master key ${masterKey}${rewrapped.length > 0 ? `, ${rewrapped.length} of them since now` : ''}`,
+    `data key ${columnsKey.id} seals now${columnsKey.made ? '' : ': went on with a rotation that had not ended'}`,
+    `${total} rows sealed anew${rows.map(([table, count]) => `\n  ${table}  ${count}`).join('')}`,
+    ...(deleted.length > 0 ? [`deleted data keys ${deleted.join(', ')}`] : []),
+    ...kept.map(({ id, values, until }) =>
+      values > 0
+        ? `data key ${id} stays: ${values} values are sealed with it`
+        : `data key ${id} is unused: run this again after ${until.toISOString()} to delete it`,
+    ),
+    ...(spareMasterKeys.length > 0
+      ? [
+          `master keys ${spareMasterKeys.join(', ')} can be taken out of ENCRYPTION_KEYS; keep them as long as backups of before`,
+        ]
+      : []),
+    ...(busy > 0 ? [`${busy} rows were busy to the end: run this again`] : []),
+    ...broken.map((place) => `does not open, and was left as it is: ${place}`),
+  ].join('\n')
+}
