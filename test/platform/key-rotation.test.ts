@@ -188,7 +188,11 @@ describe('rotation of keys', () => {
     await fill()
     enableFailpoints('keys.batch-read=delay:400')
     const rotated = rotate()
-    await pause(250)
+    // Notes are done before people: these are read now, and written 400 ms later.
+    const noteIsDone = async () =>
+      (await owner.query('select substr(text, 1, 3) as header from scratch.notes')).rows[0].header[2] === 5
+    while (!(await noteIsDone())) await pause(10)
+    await pause(150)
     const changed = makeEncryption(ring).seal('changed', place('people', 'name', 'p1'))
     await owner.query('update scratch.people set name = $1, visits = 1 where id = $2', [changed, 'p1'])
     await owner.query(`update scratch.people set visits = 1 where id = 'p2'`)
