@@ -49,7 +49,7 @@ describe('Encryption: a sealed value', () => {
     const nonces = new Set<string>()
     for (let i = 0; i < 1_000_000; i++) nonces.add(encryption.seal('x', place).toString('latin1', 3, 15))
     expect(nonces.size).toBe(1_000_000)
-  })
+  }, 120_000)
 
   it('names its key in two bytes: any of 32,767 opens what it sealed', () => {
     const high = makeEncryption(fixedRing(1, 32_767))
