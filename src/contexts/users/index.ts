@@ -11,6 +11,8 @@ import { totp } from '#platform/security/totp.ts'
 import type { Config } from '#src/config.ts'
 import { userUseCases } from './application/use-cases.ts'
 import { refuse, usersProblems } from './domain/problems.ts'
+import { changeApiKey, hashApiKey, insertApiKey, newApiKeySecret, useApiKey } from './infrastructure/api-key-store.ts'
+import { apiKeyRoutes } from './infrastructure/api-keys-http.ts'
 import { authRoutes } from './infrastructure/auth-http.ts'
 import { erasureStore } from './infrastructure/erasure-store.ts'
 import { userRoutes } from './infrastructure/http.ts'
@@ -69,6 +71,9 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     endSession,
     logOutSessions,
     revokeOtherSessions,
+    ...{ hashApiKey, newApiKeySecret, insertApiKey, changeApiKey },
+    useApiKey: useApiKey(db, clock),
+    newApiKeyId: () => newId('key'),
     accessTokens,
     deviceTokens: makeDeviceTokens(config.tokenSecrets),
     totp,
@@ -114,6 +119,7 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
       await app.register(userRoutes(use, views, platform))
       await app.register(privacyRoutes(use, platform))
       await app.register(roleRoutes(use, platform))
+      await app.register(apiKeyRoutes(use, platform))
     },
     /** Mounted without a prefix. */
     rootRoutes: rootRoutes(accessTokens),

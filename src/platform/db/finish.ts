@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { DomainEvent } from '#kernel/event.ts'
 import type { Encryption, Place } from '#platform/security/encryption.ts'
+import { actorIdOf } from './system.ts'
 import type { AuditEntry, Work } from './work.ts'
 
 /** How an actor's IP address is sealed: for the request's row of the audit log. */
@@ -46,7 +47,7 @@ export const insertAudit = (
 ) => sql`
   insert into platform.audit_log
     (occurred_at, actor_kind, actor_id, address, request_id, action, subject, before, after)
-  select ${now}::timestamptz, ${actor.kind}::text, ${actor.userId}::text,
+  select ${now}::timestamptz, ${actor.kind}::text, ${actorIdOf(actor)}::text,
     ${actor.address && seal(actor.address, auditAddress(requestId))}::bytea, ${requestId}::text, action, subject, before, after
   from jsonb_to_recordset(${JSON.stringify(entries)}::jsonb) as a (action text, subject text, before jsonb, after jsonb)
   where ${onlyIf}`

@@ -56,11 +56,12 @@ export function idempotencyKeyOf(request: FastifyRequest): string | undefined {
 
 /**
  * What an Idempotency-Key is scoped to: caller + method + concrete path. A guest's caller is the cart or order token;
- * a guest without one has no scope, and the key no effect.
+ * a guest without one has no scope, and the key no effect. A server that asks for a guest asks for that one.
  */
 export function idempotencyScopeOf(request: FastifyRequest): string | undefined {
-  const { userId, cartToken, orderToken } = request.actor
-  const caller = userId ?? cartToken ?? orderToken
+  const { userId, apiKeyId, cartToken, orderToken } = request.actor
+  const guest = cartToken ?? orderToken
+  const caller = apiKeyId ? [apiKeyId, guest].join(' ') : (userId ?? guest)
   return caller && `${caller} ${request.method} ${request.url.split('?', 1)[0]}`
 }
 

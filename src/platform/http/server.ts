@@ -5,6 +5,7 @@ import cors from '@fastify/cors'
 import { Ajv } from 'ajv'
 import addFormatsModule from 'ajv-formats'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { actorIdOf } from '#platform/db/system.ts'
 import type { Limits } from '#platform/limits/limits.ts'
 import { refuse } from '#platform/problems.ts'
 import type { Log } from '#platform/telemetry/log.ts'
@@ -180,7 +181,7 @@ const securityHeadersOf = (production: boolean): Readonly<Record<string, string>
   ...(production ? { 'strict-transport-security': 'max-age=31536000; includeSubDomains' } : {}),
 })
 
-const actorOf = ({ actor }: FastifyRequest) => (actor ? { actor: actor.kind, actorId: actor.userId } : {})
+const actorOf = ({ actor }: FastifyRequest) => (actor ? { actor: actor.kind, actorId: actorIdOf(actor) } : {})
 
 const LOCALHOST = /^http:\/\/(localhost|127\.0\.0\.1)(:\d{1,5})?$/
 

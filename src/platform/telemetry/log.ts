@@ -37,9 +37,12 @@ export function makeLog(options: { level: string; sync?: boolean }): Log {
   )
 }
 
+/** An API key looks like nothing else: where a message quotes what was sent, it is cut out. */
+const withoutKeys = (text: string | undefined) => text?.replaceAll(/\bsk_[\w-]{16,}/g, '[redacted]')
+
 /** What a line tells of an error: never its other properties, which may be a whole connection or the row it was about. */
 const describeError = (error: unknown): object => {
-  if (!(error instanceof Error)) return { message: String(error) }
+  if (!(error instanceof Error)) return { message: withoutKeys(String(error)) }
   const { name, message, stack, code, constraint } = error as Error & { code?: unknown; constraint?: unknown }
-  return { type: name, message, code, constraint, stack }
+  return { type: name, message: withoutKeys(message), code, constraint, stack: withoutKeys(stack) }
 }

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { OrderId, VariantId } from '#kernel/ids.ts'
+import { actorIdOf } from '#platform/db/system.ts'
 import type { Work } from '#platform/db/work.ts'
 import { failpoint } from '#platform/resilience/failpoints.ts'
 import type { Hold } from '../domain/hold.ts'
@@ -190,7 +191,7 @@ async function settle(work: Work, changes: RawBuilder<unknown>, reason: Reason, 
     movements as (
       insert into catalog.movements (variant_id, location, held_change, committed_change, on_hand_change, reason, reference, actor_id, occurred_at)
       select c.variant_id, c.location, c.held_change, c.committed_change, case when l.tracked then c.on_hand_change else 0 end,
-        ${reason}, c.reference, ${work.actor.userId}::text, ${work.now}::timestamptz
+        ${reason}, c.reference, ${actorIdOf(work.actor)}::text, ${work.now}::timestamptz
       from changes c join locked l using (variant_id, location) join wanted w using (variant_id, location) where w.fit)
     select distinct reference from settled`.execute(work.tx)
   return rows.map((row) => row.reference)

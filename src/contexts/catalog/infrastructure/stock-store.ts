@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { VariantId } from '#kernel/ids.ts'
+import { actorIdOf } from '#platform/db/system.ts'
 import type { Work } from '#platform/db/work.ts'
 import { refuse } from '../domain/problems.ts'
 import type { Stock } from '../domain/stock.ts'
@@ -33,7 +34,7 @@ export async function openStock(
       on conflict (variant_id, location) do nothing
       returning variant_id, location, on_hand)
     insert into catalog.movements (variant_id, location, on_hand_change, reason, reference, actor_id, note, occurred_at)
-    select o.variant_id, o.location, o.on_hand, 'opening', ${reference}::text, ${work.actor.userId}::text, given.note,
+    select o.variant_id, o.location, o.on_hand, 'opening', ${reference}::text, ${actorIdOf(work.actor)}::text, given.note,
       ${work.now}::timestamptz
     from opened o join unnest(${openings.map((one) => one.variantId)}::text[], ${openings.map((one) => one.location)}::text[],
       ${openings.map((one) => one.note)}::text[]) as given (variant_id, location, note) using (variant_id, location)`.execute(
@@ -73,6 +74,6 @@ export async function saveStock(work: Work, stock: readonly Stock[], why: StockC
       from given g where s.variant_id = g.variant_id and s.location = g.location)
     insert into catalog.movements (variant_id, location, on_hand_change, shortage, reason, reference, actor_id, note, occurred_at)
     select g.variant_id, g.location, g.on_hand - b.on_hand, g.shortage, ${why.reason}, ${why.reference}::text,
-      ${work.actor.userId}::text, ${why.note}::text, ${work.now}::timestamptz
+      ${actorIdOf(work.actor)}::text, ${why.note}::text, ${work.now}::timestamptz
     from given g join before b using (variant_id, location)`.execute(work.tx)
 }

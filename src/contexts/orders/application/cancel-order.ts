@@ -52,7 +52,7 @@ export const cancelOrder =
     else if (after.paymentId) await needs.refundInFull(work, after.paymentId, reason)
     if (restock) await needs.releaseStock(work, [id], 'cancelled')
     else await needs.writeOffStock(work, id)
-    if (actor.kind === 'staff')
+    if (actor.kind === 'staff' || actor.kind === 'server')
       work.audit({
         action: 'orders.cancel',
         subject: id,

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { actorIdOf } from '#platform/db/system.ts'
 import type { Work } from '#platform/db/work.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
 import type { NewNote } from '../application/add-note.ts'
@@ -28,10 +29,10 @@ export const makeOrderRecords = ({ seal }: Encryption) => ({
     await sql`
       with written as (
         insert into orders.notes (id, order_id, author_id, text, written_at)
-        values (${id}, ${orderId}, ${work.actor.userId}, ${sealed}, ${work.now})
+        values (${id}, ${orderId}, ${actorIdOf(work.actor)}, ${sealed}, ${work.now})
       )
       insert into orders.timeline (order_id, at, kind, actor_kind, actor_id, facts)
-      values (${orderId}, ${work.now}, 'note', ${work.actor.kind}, ${work.actor.userId},
+      values (${orderId}, ${work.now}, 'note', ${work.actor.kind}, ${actorIdOf(work.actor)},
         jsonb_build_object('noteId', ${id}::text))`.execute(work.tx)
   },
 })

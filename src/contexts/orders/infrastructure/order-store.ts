@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Decision } from '#kernel/event.ts'
 import type { OrderId } from '#kernel/ids.ts'
+import { actorIdOf } from '#platform/db/system.ts'
 import type { Reader, Work } from '#platform/db/work.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
 import type { Order } from '../domain/order.ts'
@@ -36,7 +37,7 @@ export function makeOrderStore(encryption: Encryption) {
           ${JSON.stringify(order.metadata)}::jsonb, ${order.holdUntil}, ${order.placedAt}, ${order.placedAt})
       ), told as (
         insert into orders.timeline (order_id, at, kind, to_status, actor_kind, actor_id)
-        values (${order.id}, ${work.now}, 'placed', ${order.status}, ${work.actor.kind}, ${work.actor.userId})
+        values (${order.id}, ${work.now}, 'placed', ${order.status}, ${work.actor.kind}, ${actorIdOf(work.actor)})
       )
       insert into orders.order_lines (order_id, position, id, variant_id, product_id, sku, title, variant_title, options,
         image, requires_shipping, metadata, unit_price_minor, quantity, subtotal_minor, discount_minor, total_minor,
@@ -79,7 +80,7 @@ export function makeOrderStore(encryption: Encryption) {
       ), told as (
         insert into orders.timeline (order_id, at, kind, from_status, to_status, actor_kind, actor_id, facts)
         values (${after.id}, ${work.now}, ${kind}, ${moved ? before.status : null}, ${moved ? after.status : null},
-          ${work.actor.kind}, ${work.actor.userId}, ${JSON.stringify(facts)}::jsonb)
+          ${work.actor.kind}, ${actorIdOf(work.actor)}, ${JSON.stringify(facts)}::jsonb)
       )
       update orders.order_lines l set cancelled = c.cancelled, shipped = c.shipped, returned = c.returned,
         refunded_minor = c."refundedMinor"

@@ -267,7 +267,7 @@ export const TimelineSchema = named(
         kind: Type.String(),
         from: nullable(OrderStatusSchema),
         to: nullable(OrderStatusSchema),
-        actor: Type.String({ description: 'guest, customer, staff or system' }),
+        actor: Type.String({ description: 'guest, customer, staff, server or system' }),
         actorId: nullable(Type.String()),
         facts: Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true }),
         note: nullable(Type.String()),

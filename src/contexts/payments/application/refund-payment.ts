@@ -70,7 +70,11 @@ async function promise(
   const before = await needs.refundOfKey(work, payment.id, wanted.keyHash)
   if (before) return { refund: before, before }
   if (wanted.amount.currency !== payment.amount.currency) throw refuse('payments.currency-mismatch')
-  const asked = { amountMinor: wanted.amount.amountMinor, reason: wanted.reason, by: work.actor.userId }
+  const asked = {
+    amountMinor: wanted.amount.amountMinor,
+    reason: wanted.reason,
+    by: work.actor.userId ?? work.actor.apiKeyId ?? null,
+  }
   const promised = promiseRefund(payment, { id: needs.newRefundId(), ...asked }, work.now)
   const leaseUntil = new Date(work.now.getTime() + needs.leaseMs)
   const { keyHash, requestHash } = wanted
@@ -151,7 +155,7 @@ export const refundInFull =
     if (!payment || amountMinor === 0) return
     const promised = promiseRefund(
       payment,
-      { id: needs.newRefundId(), amountMinor, reason, by: work.actor.userId },
+      { id: needs.newRefundId(), amountMinor, reason, by: work.actor.userId ?? work.actor.apiKeyId ?? null },
       work.now,
     )
     await needs.saveChanges(work, {

@@ -1,5 +1,5 @@
 import type { DomainEvent } from '#kernel/event.ts'
-import type { PaymentId, RefundId, UserId } from '#kernel/ids.ts'
+import type { ApiKeyId, PaymentId, RefundId, UserId } from '#kernel/ids.ts'
 import type { Money } from '#kernel/money.ts'
 import { type Capture, event, type Payment } from './payment.ts'
 import { refuse } from './problems.ts'
@@ -15,7 +15,7 @@ export type Refund = {
   readonly surplus: boolean
   readonly amount: Money
   readonly reason: string
-  readonly requestedBy: UserId | null
+  readonly requestedBy: UserId | ApiKeyId | null
   readonly status: 'pending' | 'succeeded' | 'failed'
   readonly createdAt: Date
   readonly endedAt: Date | null
@@ -28,7 +28,12 @@ export const refundableMinor = ({ capturedMinor, refundedMinor, refundingMinor }
 /** Promises a part of what was captured. Refuses payments.not-captured and payments.refund-exceeds-captured. */
 export function promiseRefund(
   payment: Payment,
-  wanted: { readonly id: RefundId; readonly amountMinor: number; readonly reason: string; readonly by: UserId | null },
+  wanted: {
+    readonly id: RefundId
+    readonly amountMinor: number
+    readonly reason: string
+    readonly by: UserId | ApiKeyId | null
+  },
   now: Date,
 ): { payment: Payment; refund: Refund } {
   const { provider, providerPaymentId } = payment

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { PaymentId, RefundId, UserId } from '#kernel/ids.ts'
+import type { ApiKeyId, PaymentId, RefundId, UserId } from '#kernel/ids.ts'
 import type { Reader, Work } from '#platform/db/work.ts'
 import type { KeyedRefund } from '../application/refund-payment.ts'
 import type { Refund } from '../domain/refund.ts'
@@ -14,7 +14,7 @@ type RefundRow = {
   amount_minor: number
   currency: string
   reason: string
-  requested_by: UserId | null
+  requested_by: UserId | ApiKeyId | null
   status: Refund['status']
   created_at: Date
   ended_at: Date | null

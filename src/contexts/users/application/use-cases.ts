@@ -9,6 +9,7 @@ import { type CreateStaffNeeds, createStaff } from './create-staff.ts'
 import { type ErasePersonNeeds, erasePerson, repeatErasure } from './erase-person.ts'
 import { type ExportPersonNeeds, exportPerson } from './export-person.ts'
 import { type HashNewPasswordNeeds, hashNewPassword } from './hash-new-password.ts'
+import { type IssueApiKeyNeeds, issueApiKey } from './issue-api-key.ts'
 import { type OpenSessionNeeds, openSession } from './log-in.ts'
 import { type LogOutNeeds, logOut } from './log-out.ts'
 import { type MakeRoleNeeds, makeRole } from './make-role.ts'
@@ -18,6 +19,8 @@ import { type RegisterNeeds, register } from './register.ts'
 import { type RemoveRoleNeeds, removeRole } from './remove-role.ts'
 import { type RemoveTotpNeeds, removeTotp } from './remove-totp.ts'
 import { type RenewRecoveryCodesNeeds, renewRecoveryCodes } from './renew-recovery-codes.ts'
+import { type RevokeApiKeyNeeds, revokeApiKey } from './revoke-api-key.ts'
+import { type RotateApiKeyNeeds, rotateApiKey } from './rotate-api-key.ts'
 import { type StartTotpNeeds, startTotp } from './start-totp.ts'
 
 type Needs = AuthenticateNeeds &
@@ -31,6 +34,7 @@ type Needs = AuthenticateNeeds &
   ErasePersonNeeds &
   ExportPersonNeeds &
   HashNewPasswordNeeds &
+  IssueApiKeyNeeds &
   LogOutNeeds &
   MakeRoleNeeds &
   OpenSessionNeeds &
@@ -39,6 +43,8 @@ type Needs = AuthenticateNeeds &
   RegisterNeeds &
   RemoveTotpNeeds &
   RenewRecoveryCodesNeeds &
+  RevokeApiKeyNeeds &
+  RotateApiKeyNeeds &
   StartTotpNeeds &
   RemoveRoleNeeds
 
@@ -66,5 +72,8 @@ export const userUseCases = (needs: Needs) => ({
   makeRole: makeRole(needs),
   changeRole: changeRole(needs),
   removeRole: removeRole(needs),
+  issueApiKey: issueApiKey(needs),
+  rotateApiKey: rotateApiKey(needs),
+  revokeApiKey: revokeApiKey(needs),
 })
 export type UserUseCases = ReturnType<typeof userUseCases>

@@ -91,6 +91,12 @@ export const usersProblems = {
     title: 'Somebody has this role',
     advice: 'Give them other roles first: GET /v1/users?kind=staff lists the staff.',
   },
+  'users.key-not-found': { kind: 'not-found', title: 'No such API key', advice: 'GET /v1/api-keys lists the keys.' },
+  'users.key-ended': {
+    kind: 'conflict',
+    title: 'This API key has ended, or was replaced',
+    advice: 'Rotate the key in its place, or make a new one.',
+  },
   'users.last-owner': {
     kind: 'conflict',
     title: 'This is the last owner',
