@@ -1,6 +1,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { allRoutes } from '#platform/http/routes.ts'
 import { type TestShop, testShop } from './kit/shop.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -52,4 +53,35 @@ test('development.md names every failpoint', () => {
   const placed = globSync('src/**/*.ts', { cwd: ROOT }).flatMap((path) => all(read(path), /failpoint\('([a-z.-]+)'\)/g))
   const section = read('docs/development.md').split('## Failpoints')[1]!.split('\n## ')[0]!
   expect(all(section, /`([a-z]+\.[a-z-]+)`/g)).toEqual([...new Set(placed)].sort())
+})
+
+describe('limits.md', () => {
+  const rows = [...read('docs/limits.md').matchAll(/^\| `([a-z-]+)` \| (.+) \| (.+) \| (\d+) \| (\d+) \|$/gm)].map(
+    ([, name = '', where = '', per = '', points, seconds]) => ({
+      ...{ name, per, where: all(where, /`([A-Z]+ [^`]+)`/g) },
+      ...{ points: Number(points), seconds: Number(seconds) },
+    }),
+  )
+
+  test('has every limit with its numbers', () => {
+    const defined = [...shop.app.limits.defined].filter(([name]) => !name.endsWith('-server'))
+    expect(new Map(rows.map(({ name, points, seconds }) => [name, { points, seconds }]))).toEqual(
+      new Map(defined.map(([name, { points, seconds }]) => [name, { points, seconds }])),
+    )
+  })
+
+  test('says where each holds, and for whom', () => {
+    const limited = allRoutes(shop.app.http).flatMap(({ method, url, config }) =>
+      (config?.limits ?? []).map(({ name, per }) => ({
+        ...{ name, per },
+        route: `${method} ${url.replaceAll(/:(\w+)/g, '{$1}')}`,
+      })),
+    )
+    for (const { name, per, where } of rows) {
+      const its = limited.filter((one) => one.name === name)
+      if (its.length > 0) expect([name, per]).toEqual([name, its[0]?.per])
+      if (name !== 'reads' && name !== 'writes')
+        expect([name, where]).toEqual([name, its.map(({ route }) => route).sort()])
+    }
+  })
 })

@@ -54,13 +54,18 @@ async function flood(count: number, headers: (index: number) => Record<string, s
     for (let index = next++; index < count; index = next++) asked.push(await refresh(index, headers(index)))
   }
   await Promise.all(Array.from({ length: 20 }, client))
-  const times = asked.map(({ ms }) => ms).sort((a, b) => a - b)
   return {
     allowed: asked.filter(({ status }) => status === 401).length,
     refused: asked.filter(({ status }) => status === 429).length,
     other: asked.filter(({ status }) => status !== 401 && status !== 429).map(({ status }) => status),
-    medianMs: times[times.length >> 1] as number,
   }
+}
+
+/** What a request takes when it comes alone: the median of 21. */
+async function aloneMs(): Promise<number> {
+  const times: number[] = []
+  for (let index = 0; index < 21; index++) times.push((await refresh(index)).ms)
+  return times.sort((a, b) => a - b)[10] as number
 }
 
 async function eventually(isSo: () => Promise<boolean>): Promise<void> {
@@ -88,15 +93,14 @@ test('500 requests at a limit of 100 over two processes: exactly 100, though eac
 })
 
 test('Redis killed: limits stay on from what was known, no 5xx, nobody waits; Redis back: exact again', async () => {
-  const before = await flood(60)
-  expect(before.allowed).toBe(60)
+  expect((await flood(60)).allowed).toBe(60)
   await redis.kill()
   const without = await flood(500)
   expect(without.other).toEqual([])
   // Each process knows what Redis last told it; from there each allows at most what is left.
   expect(without.allowed).toBeGreaterThanOrEqual(POINTS - 60)
   expect(without.allowed).toBeLessThanOrEqual(2 * (POINTS - 60) + 10)
-  expect(without.medianMs - before.medianMs).toBeLessThan(80)
+  expect(await aloneMs()).toBeLessThan(90)
   await redis.start()
   await eventually(isShared)
   await redis.command('FLUSHALL')
@@ -104,15 +108,16 @@ test('Redis killed: limits stay on from what was known, no 5xx, nobody waits; Re
 })
 
 test('Redis silent (SIGSTOP): limits stay on, no 5xx, one wait of 100 ms; Redis back: exact again', async () => {
-  const before = await flood(60)
+  await flood(60)
   redis.signal('SIGSTOP')
   const first = await flood(40)
   const then = await flood(460)
+  const waitMs = await aloneMs()
   redis.signal('SIGCONT')
   expect([...first.other, ...then.other]).toEqual([])
   expect(first.allowed + then.allowed).toBeGreaterThanOrEqual(POINTS - 60)
   expect(first.allowed + then.allowed).toBeLessThanOrEqual(2 * (POINTS - 60) + 10)
-  expect(then.medianMs - before.medianMs).toBeLessThan(80)
+  expect(waitMs).toBeLessThan(90)
   await eventually(isShared)
   await redis.command('FLUSHALL')
   expect(await flood(500)).toMatchObject({ allowed: POINTS, refused: 500 - POINTS, other: [] })

@@ -298,6 +298,20 @@ describe('Anti-automation: each flow of the shop has its limit', () => {
     expect(await statuses(points + 20, () => send('POST', url, body))).toEqual({ [status]: points, 429: 20 })
   })
 
+  test('Brute force: an IPv6 subscriber has one address, however many of the /64 are used', async () => {
+    const guess = (index: number) =>
+      shop.app.http.inject({
+        method: 'POST',
+        url: '/v1/auth/login',
+        remoteAddress: `2001:db8:7:7::${index + 1}`,
+        payload: { email: 'ann@example.com', password: `guess number ${index}` },
+      })
+    const answers: string[] = []
+    for (let index = 0; index < 13; index++) answers.push((await guess(index)).json().code)
+    expect(answers.slice(0, 9)).toEqual(Array(9).fill('users.wrong-credentials'))
+    expect(answers.slice(11)).toEqual(Array(2).fill('users.too-many-attempts'))
+  })
+
   test('what the catalogue shows to all, and what providers report, is never turned away', async () => {
     for (const url of ['/v1/products', '/v1/categories', '/v1/store', '/health', '/metrics', '/openapi.json']) {
       const answer = await send('GET', url)
