@@ -5,6 +5,7 @@ const commands = {
   serve: () => import('./cli/serve.ts'),
   worker: () => import('./cli/worker.ts'),
   migrate: () => import('./cli/migrate.ts'),
+  'migrate-users': () => import('./cli/migrate-users.ts'),
   import: () => import('./cli/import.ts'),
   export: () => import('./cli/export.ts'),
   audit: () => import('./cli/audit.ts'),

@@ -5,6 +5,7 @@ import type { Context, Platform } from '#platform/platform.ts'
 import type { PersonalData } from '#platform/privacy.ts'
 import { commonPasswords } from '#platform/security/common-passwords.ts'
 import { makeDeviceTokens } from '#platform/security/device-tokens.ts'
+import { problemOfHash } from '#platform/security/older-hashes.ts'
 import { makePasswords } from '#platform/security/passwords.ts'
 import { makeAccessTokens } from '#platform/security/tokens.ts'
 import { totp } from '#platform/security/totp.ts'
@@ -16,6 +17,8 @@ import { apiKeyRoutes } from './infrastructure/api-keys-http.ts'
 import { authRoutes } from './infrastructure/auth-http.ts'
 import { erasureStore } from './infrastructure/erasure-store.ts'
 import { userRoutes } from './infrastructure/http.ts'
+import { readRecords } from './infrastructure/import-files.ts'
+import { importStore } from './infrastructure/import-store.ts'
 import { forgetFailures, hashSessionId, loginStore } from './infrastructure/login-store.ts'
 import { mfaRoutes } from './infrastructure/mfa-http.ts'
 import { privacyRoutes } from './infrastructure/privacy-http.ts'
@@ -31,6 +34,7 @@ import { forgetEnded, sessionStore } from './infrastructure/session-store.ts'
 import { userStore } from './infrastructure/user-store.ts'
 import { userViews } from './infrastructure/user-views.ts'
 
+export type { ImportUsersOutcome, UsersFormat } from './application/import-users.ts'
 export type { SessionRevoked } from './domain/session.ts'
 export type {
   StaffCreated,
@@ -74,6 +78,11 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     ...{ hashApiKey, newApiKeySecret, insertApiKey, changeApiKey },
     useApiKey: useApiKey(db, clock),
     newApiKeyId: () => newId('key'),
+    ...importStore(encryption),
+    clock,
+    readRecords,
+    hashProblem: problemOfHash,
+    newImportId: () => newId('imp'),
     accessTokens,
     deviceTokens: makeDeviceTokens(config.tokenSecrets),
     totp,
@@ -109,6 +118,7 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
   return {
     authenticate: use.authenticate,
     createOwner: use.createOwner,
+    importUsers: use.importUsers,
     repeatErasure: use.repeatErasure,
     listErasures: erasures.listErasures,
     listRoles: () => listRoles(db),

@@ -31,6 +31,12 @@ export function readHash(stored: string): ReadHash | UnreadableHash {
   return readArgon2(text) ?? readBcrypt(text) ?? readPbkdf2(text) ?? { problem: 'has a form that is not known' }
 }
 
+/** What is wrong with a hash, if anything: see readHash. */
+export function problemOfHash(stored: string): string | undefined {
+  const read = readHash(stored)
+  return 'problem' in read ? read.problem : undefined
+}
+
 const ARGON2 = /^\$argon2(id|i|d)\$(?:v=(?:16|19)\$)?m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}$/
 
 function readArgon2(text: string): ReadHash | UnreadableHash | undefined {

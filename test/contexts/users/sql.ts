@@ -3,7 +3,7 @@ import type { TestShop } from '../../kit/shop.ts'
 
 /** Runs a statement on the shop's database as its owner. */
 export async function sqlOf<Row extends object>(
-  { ownerUrl }: TestShop,
+  { ownerUrl }: Pick<TestShop, 'ownerUrl'>,
   statement: string,
   ...values: unknown[]
 ): Promise<Row[]> {

@@ -1,13 +1,13 @@
+import { type Damage, DamagedFile, type Source } from '#kernel/file.ts'
 import type { ImportId } from '#kernel/ids.ts'
 import type { Command, Perform } from '#platform/db/perform.ts'
 import type { Work } from '#platform/db/work.ts'
 import type { ImportOptions } from '../domain/decide-product.ts'
 import { addReports, emptyReport, type ImportReport, many } from '../domain/import-report.ts'
-import { type Damage, DamagedFile } from '../domain/shopify-columns.ts'
 import { type Reading, readProduct } from '../domain/shopify-products.ts'
 import type { ApplyReadings } from './apply-readings.ts'
 import type { FinishImport } from './finish-import.ts'
-import { type Inspection, inspectFile, type ReadRows, readByProduct, type Source } from './read-products.ts'
+import { type Inspection, inspectFile, type ReadRows, readByProduct } from './read-products.ts'
 
 export type StartedImport = {
   readonly id: ImportId

@@ -1,9 +1,6 @@
-import type { Row } from '../domain/file-product.ts'
+import { DamagedFile, type Row, type Source } from '#kernel/file.ts'
 import { readText } from '../domain/shopify-cells.ts'
-import { type Columns, DamagedFile, readColumns } from '../domain/shopify-columns.ts'
-
-/** A file that can be read from its start as often as needed. */
-export type Source = { readonly name: string; readonly bytes: () => AsyncIterable<Uint8Array> }
+import { type Columns, readColumns } from '../domain/shopify-columns.ts'
 
 /** Reads a file row by row, its header first; throws DamagedFile where it cannot. */
 export type ReadRows = (source: Source) => AsyncIterable<Row>

@@ -1,8 +1,5 @@
 import type { Currency } from '#kernel/money.ts'
 
-/** One row of a file, as a spreadsheet counts them: the header is row 1. */
-export type Row = { readonly number: number; readonly cells: readonly string[] }
-
 /** `compareAtMinor` is null unless it is a reduction, and absent where the file has no such column. */
 export type FilePrice = {
   readonly currency: Currency

@@ -1,3 +1,4 @@
+import { DamagedFile } from '#kernel/file.ts'
 import { type Currency, isCurrency } from '#kernel/money.ts'
 
 /** What the catalogue has a place for, and what Shopify's product files call it: the older name first, then today's. */
@@ -84,21 +85,6 @@ export type Columns = {
   /** Further currencies: `Price / EUR` and `Compare-at price / EUR`. */
   readonly prices: readonly PriceColumns[]
   readonly attributes: readonly AttributeColumn[]
-}
-
-/** What is wrong with a file as a whole: rows and columns count from 1, the header is row 1. */
-export type Damage = { readonly row: number; readonly column?: number; readonly detail: string }
-
-/** Refuses a file: nothing of it may be applied. */
-export class DamagedFile extends Error {
-  readonly damage: Damage
-
-  constructor(damage: Damage) {
-    const place = damage.column === undefined ? `Row ${damage.row}` : `Row ${damage.row}, column ${damage.column}`
-    super(`${place}: ${damage.detail}`)
-    this.name = 'DamagedFile'
-    this.damage = damage
-  }
 }
 
 const same = (name: string): string => name.trim().toLowerCase()

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { DamagedFile } from '#kernel/file.ts'
 import { readText, writeText } from './shopify-cells.ts'
-import { DamagedFile, readColumns } from './shopify-columns.ts'
+import { readColumns } from './shopify-columns.ts'
 import { readProduct } from './shopify-products.ts'
 
 /** Reads one product from rows by column name, the second row of the file first. */

@@ -1,5 +1,6 @@
+import type { Row } from '#kernel/file.ts'
 import type { Currency } from '#kernel/money.ts'
-import { type FileProduct, type Note, present, type Row } from './file-product.ts'
+import { type FileProduct, type Note, present } from './file-product.ts'
 import { readFlag, readTags, readWord } from './shopify-cells.ts'
 import type { Columns } from './shopify-columns.ts'
 import { readImages } from './shopify-images.ts'

@@ -1,4 +1,5 @@
-import type { Note, NoteCode, Row } from './file-product.ts'
+import type { Row } from '#kernel/file.ts'
+import type { Note, NoteCode } from './file-product.ts'
 import { BadCell, readText } from './shopify-cells.ts'
 import type { AttributeColumn, Columns, Field } from './shopify-columns.ts'
 

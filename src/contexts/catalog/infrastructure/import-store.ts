@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
+import type { Damage } from '#kernel/file.ts'
 import type { ImportId, ProductId, VariantId } from '#kernel/ids.ts'
 import type { Work } from '#platform/db/work.ts'
 import type { Imported } from '../application/apply-readings.ts'
@@ -7,7 +8,6 @@ import type { ImportStart, StartedImport } from '../application/import-products.
 import type { TakenQuantity } from '../application/import-stock.ts'
 import type { FileProduct } from '../domain/file-product.ts'
 import type { ImportReport } from '../domain/import-report.ts'
-import type { Damage } from '../domain/shopify-columns.ts'
 
 /** Makes the row of an import, or takes up the unfinished one of the same file and options. */
 export async function startImport(work: Work, start: ImportStart, report: ImportReport): Promise<StartedImport> {

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
+import type { Source } from '#kernel/file.ts'
 import type { ImportId } from '#kernel/ids.ts'
 import type { Reader, Work } from '#platform/db/work.ts'
 import type { ImportStart } from '../application/import-products.ts'
-import type { Source } from '../application/read-products.ts'
 import type { ImportView } from './import-schemas.ts'
 
 const PIECE_BYTES = 1_048_576

@@ -9,6 +9,7 @@ import { type CreateStaffNeeds, createStaff } from './create-staff.ts'
 import { type ErasePersonNeeds, erasePerson, repeatErasure } from './erase-person.ts'
 import { type ExportPersonNeeds, exportPerson } from './export-person.ts'
 import { type HashNewPasswordNeeds, hashNewPassword } from './hash-new-password.ts'
+import { type ImportUsersNeeds, importUsers } from './import-users.ts'
 import { type IssueApiKeyNeeds, issueApiKey } from './issue-api-key.ts'
 import { type OpenSessionNeeds, openSession } from './log-in.ts'
 import { type LogOutNeeds, logOut } from './log-out.ts'
@@ -35,6 +36,7 @@ type Needs = AuthenticateNeeds &
   ExportPersonNeeds &
   HashNewPasswordNeeds &
   IssueApiKeyNeeds &
+  ImportUsersNeeds &
   LogOutNeeds &
   MakeRoleNeeds &
   OpenSessionNeeds &
@@ -66,6 +68,7 @@ export const userUseCases = (needs: Needs) => ({
   createStaff: createStaff(needs),
   changeAccount: changeAccount(needs),
   createOwner: createOwner(needs),
+  importUsers: importUsers(needs),
   exportPerson: exportPerson(needs),
   erasePerson: erasePerson(needs),
   repeatErasure: repeatErasure(needs),

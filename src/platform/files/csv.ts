@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto'
 import { pipeline, Readable } from 'node:stream'
 import { CsvError, type InfoCallback, type Options, parse } from 'csv-parse'
-import type { ReadRows, Source } from '../application/read-products.ts'
-import type { Row } from '../domain/file-product.ts'
-import { DamagedFile } from '../domain/shopify-columns.ts'
+import { DamagedFile, type Row, type Source } from '#kernel/file.ts'
 
 const MAX_ROW_CHARACTERS = 1_000_000
 const NUL = '\u0000'
@@ -20,7 +18,7 @@ export async function hashFile(source: Source): Promise<string> {
  * Reads a CSV file row by row, in flat memory. Rows are numbered as a spreadsheet does; blank ones are left out. Throws
  * DamagedFile, with the place, for bytes that are not UTF-8, NUL bytes, misplaced quotation marks and short or long rows.
  */
-export const readCsv: ReadRows = async function* readCsv(source: Source): AsyncGenerator<Row> {
+export async function* readCsv(source: Source): AsyncGenerator<Row> {
   let width = 0
   const toRow = (cells: string[], info: InfoCallback): Row => {
     width ||= cells.length
