@@ -16,7 +16,7 @@ import { describeApi } from '#platform/http/openapi.ts'
 import { operationRoutes } from '#platform/http/operations.ts'
 import { addPages } from '#platform/http/pages.ts'
 import { makeServer } from '#platform/http/server.ts'
-import { startJobs } from '#platform/jobs/jobs.ts'
+import { runDueJobs, startJobs } from '#platform/jobs/jobs.ts'
 import { makePump, type Pump } from '#platform/jobs/pump.ts'
 import { jobMeasures } from '#platform/jobs/queue.ts'
 import { type Limits, makeLimits } from '#platform/limits/limits.ts'
@@ -52,6 +52,8 @@ export type App = {
   readonly consumers: readonly { readonly type: string; readonly name: string }[]
   /** Publishes events and runs everything else that is due, until nothing is left: for tests and short commands. */
   readonly settle: () => Promise<void>
+  /** Runs the background jobs that are due, until none is left. */
+  readonly runJobs: () => Promise<void>
   /** Starts the background work of this process: relay, sweepers, inbox, jobs. */
   readonly startWork: () => Promise<void>
   /** Ends requests and background work in that order, then closes the pool. Nothing under way is dropped. */
@@ -150,6 +152,11 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   http.addHook('onReady', async () => redis?.connect())
   http.addHook('onListen', keys.start)
 
+  const tasks = {
+    'platform.forget': async () =>
+      void (await Promise.all([forgetOldReceipts(db, clock()), forgetOldEvents(db, clock())])),
+    ...Object.assign({}, ...all.map((context) => context.tasks)),
+  }
   let jobs: { stop(): Promise<void> } | undefined
   let listener: { stop(): Promise<void> } | undefined
   return {
@@ -166,6 +173,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
       for (const run of runs) await run()
       while ((await events.drain()) > 0) for (const run of runs) await run()
     },
+    runJobs: () => runDueJobs({ url: options.databaseUrl, tasks, log }),
     startWork: async () => {
       working = true
       await keys.start()
@@ -174,11 +182,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
       jobs = await startJobs({
         url: options.databaseUrl,
         log,
-        tasks: {
-          'platform.forget': async () =>
-            void (await Promise.all([forgetOldReceipts(db, clock()), forgetOldEvents(db, clock())])),
-          ...Object.assign({}, ...all.map((context) => context.tasks)),
-        },
+        tasks,
         cron: [{ task: 'platform.forget', match: '17 * * * *' }, ...all.flatMap((context) => context.cron)],
       })
     },

@@ -7,6 +7,7 @@ import type { Sent } from '../kit/shop.ts'
 /** Who may ask for what, written down once more: a new operation is the staff's until it is named here. */
 const EVERYBODY = [
   ...['getHealth', 'getLiveness', 'getReadiness', 'getMetrics', 'readSigningKeys', 'readStore'],
+  ...['verifyEmail', 'resendVerification', 'forgotPassword', 'resetPassword', 'changeEmail'],
   ...['register', 'logIn', 'refreshSession', 'logOut', 'listProducts', 'getProduct', 'listCategories'],
   ...['createCart', 'readCart', 'changeCart', 'addCartItem', 'setCartItem', 'removeCartItem', 'mergeCarts'],
   ...[
@@ -25,6 +26,8 @@ const CUSTOMERS = [
   'listOrders',
   'readMe',
   'changeMe',
+  'changePassword',
+  'askEmailChange',
   'exportMe',
   'closeMyAccount',
 ]

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { systemActor } from '#platform/db/system.ts'
 import { networkOf } from '#platform/http/address.ts'
 import { newId } from '#platform/ids.ts'
+import { addJobs } from '#platform/jobs/queue.ts'
+import { readSender } from '#platform/mail/mail.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import type { PersonalData } from '#platform/privacy.ts'
 import { commonPasswords } from '#platform/security/common-passwords.ts'
@@ -10,8 +13,11 @@ import { makePasswords } from '#platform/security/passwords.ts'
 import { makeAccessTokens } from '#platform/security/tokens.ts'
 import { totp } from '#platform/security/totp.ts'
 import type { Config } from '#src/config.ts'
+import { LETTERS, type LetterJob, onLetterDue } from './application/send-letter.ts'
 import { userUseCases } from './application/use-cases.ts'
 import { refuse, usersProblems } from './domain/problems.ts'
+import { accountRoutes } from './infrastructure/account-http.ts'
+import { accountPages } from './infrastructure/account-pages.ts'
 import { changeApiKey, hashApiKey, insertApiKey, newApiKeySecret, useApiKey } from './infrastructure/api-key-store.ts'
 import { apiKeyRoutes } from './infrastructure/api-keys-http.ts'
 import { authRoutes } from './infrastructure/auth-http.ts'
@@ -19,6 +25,8 @@ import { erasureStore } from './infrastructure/erasure-store.ts'
 import { userRoutes } from './infrastructure/http.ts'
 import { readRecords } from './infrastructure/import-files.ts'
 import { importStore } from './infrastructure/import-store.ts'
+import { letterWriter } from './infrastructure/letters/letters.ts'
+import { forgetLinks, linkStore } from './infrastructure/link-store.ts'
 import { forgetFailures, hashSessionId, loginStore } from './infrastructure/login-store.ts'
 import { mfaRoutes } from './infrastructure/mfa-http.ts'
 import { privacyRoutes } from './infrastructure/privacy-http.ts'
@@ -53,11 +61,12 @@ type Neighbours = { readonly personalDataElsewhere: () => readonly PersonalData[
 
 /** Accounts, roles and sessions. `authenticate` tells who asks, on every request; `createOwner` is for the first run. */
 export function users(platform: Platform, config: Config, neighbours: Neighbours) {
-  const { db, clock, encryption, limits, log, perform } = platform
+  const { db, clock, encryption, limits, log, mail, perform } = platform
   const accessTokens = makeAccessTokens({ keys: config.signingKeys, issuer: config.publicUrl, clock })
   const passwords = makePasswords({
     tooBusy: () => refuse('users.too-busy', undefined, { retryAfterSeconds: 2 }),
   })
+  const shopName = readSender(config.mailFrom).name || new URL(config.storefrontUrl).hostname
   const views = userViews(db, encryption)
   const store = userStore(encryption)
   const sessions = sessionStore(views, encryption)
@@ -67,7 +76,10 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     ...erasures,
     ...neighbours,
     ...sessions,
+    ...linkStore(encryption),
     ...loginStore(encryption),
+    mail,
+    writeLetter: letterWriter(shopName, config.storefrontUrl),
     ...secondFactorStore(encryption),
     ...{ lockRoles, insertRole, changeRole, removeRole },
     ...refreshStore(views, encryption),
@@ -125,6 +137,7 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     problems: usersProblems,
     routes: async (app) => {
       await app.register(authRoutes(use, platform))
+      await app.register(accountRoutes(use, views, platform))
       await app.register(mfaRoutes(use, platform))
       await app.register(userRoutes(use, views, platform))
       await app.register(privacyRoutes(use, platform))
@@ -132,13 +145,27 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
       await app.register(apiKeyRoutes(use, platform))
     },
     /** Mounted without a prefix. */
-    rootRoutes: rootRoutes(accessTokens),
-    on: {},
+    rootRoutes: async (app) => {
+      await app.register(rootRoutes(accessTokens))
+      if (config.storefrontUrl === config.publicUrl) await app.register(accountPages)
+    },
+    on: Object.fromEntries(
+      Object.keys(LETTERS).map((type) => [
+        type,
+        { 'users.write-letter': onLetterDue((work, jobs) => addJobs(work.tx, jobs)) },
+      ]),
+    ),
     tasks: {
-      'users.forget-ended': async () =>
-        void (await Promise.all([forgetEnded(db, clock()), forgetFailures(db, clock())])),
+      'users.send-letter': (job, { id }) =>
+        perform.one({ actor: systemActor, requestId: `job:${id}` }, (single) =>
+          use.sendLetter(single, job as LetterJob),
+        ),
+      'users.forget-ended': async () => {
+        const now = clock()
+        await Promise.all([forgetEnded(db, now), forgetFailures(db, now), forgetLinks(db, now)])
+      },
     },
     cron: [{ task: 'users.forget-ended', match: '27 * * * *' }],
     measures: [],
-  } satisfies Context & Record<string, unknown>
+  } satisfies Context & { readonly rootRoutes: Context['routes'] } & Record<string, unknown>
 }

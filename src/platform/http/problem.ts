@@ -25,6 +25,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'platform.precondition-required': 428,
   'platform.internal': 500,
   'payments.invalid-signature': 400,
+  'users.invalid-link': 400,
 }
 
 /** The HTTP status that a problem code answers with. */

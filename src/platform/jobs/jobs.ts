@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Task as LibraryTask, parseCronItems, run, type WorkerEvents } from 'graphile-worker'
+import { type Task as LibraryTask, parseCronItems, run, runOnce, type WorkerEvents } from 'graphile-worker'
 import { makePump } from '#platform/jobs/pump.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 import { connectLibrary } from './connect.ts'
@@ -11,6 +11,7 @@ import { type Sign, showSignOfLife } from './unlock.ts'
 /** What running jobs have before they are told to stop, and then to obey. */
 const FINISH_MS = 5_000
 const OBEY_MS = 2_000
+const NEVER = new AbortController().signal
 
 /** Runs a task at the minutes that match, like `17 3 * * *`, in UTC; never twice at once. */
 export type Schedule = { readonly task: string; readonly match: string }
@@ -47,6 +48,13 @@ export async function startJobs(options: JobsOptions): Promise<{ stop(): Promise
       await worker?.stop()
     },
   }
+}
+
+/** Runs the jobs that are due, until none is left: for tests and short commands. */
+export async function runDueJobs({ url, tasks, log }: Pick<JobsOptions, 'url' | 'tasks' | 'log'>): Promise<void> {
+  const library = connectLibrary(url, 2, log)
+  const taskList = Object.fromEntries(Object.entries(tasks).map(([name, task]) => [name, adapt(name, task, [], log)]))
+  await runOnce({ ...library, noHandleSignals: true, taskList }).finally(() => library.pgPool.end())
 }
 
 type Worker = { readonly ended: Promise<void>; readonly stop: () => Promise<void> }
@@ -101,7 +109,7 @@ async function startWorker({ url, tasks, cron, log, concurrency = 4 }: JobsOptio
 const adapt =
   (name: string, task: Task, interrupted: string[], log: Log): LibraryTask =>
   async (payload, { job, abortSignal }) => {
-    const signal = abortSignal!
+    const signal = abortSignal ?? NEVER
     try {
       await task(payload, { id: job.id, signal, log: log.child({ task: name, job: job.id }) })
     } catch (error) {

@@ -1,6 +1,8 @@
+import { type AskForLinkNeeds, askEmailChange, forgotPassword, resendVerification } from './ask-for-link.ts'
 import { type AuthenticateNeeds, authenticate } from './authenticate.ts'
 import { type ChangeAccountNeeds, changeAccount } from './change-account.ts'
 import { type ChangeMeNeeds, changeMe } from './change-me.ts'
+import { type ChangePasswordNeeds, changePassword, checkNewPassword } from './change-password.ts'
 import { type ChangeRoleNeeds, changeRole } from './change-role.ts'
 import { type CheckPasswordNeeds, checkPassword } from './check-password.ts'
 import { type ConfirmTotpNeeds, confirmTotp } from './confirm-totp.ts'
@@ -15,6 +17,7 @@ import { type OpenSessionNeeds, openSession } from './log-in.ts'
 import { type LogOutNeeds, logOut } from './log-out.ts'
 import { type MakeRoleNeeds, makeRole } from './make-role.ts'
 import { type ReauthenticateNeeds, reauthenticate } from './reauthenticate.ts'
+import { changeEmail, hashForLink, type RedeemLinkNeeds, resetPassword, verifyEmail } from './redeem-link.ts'
 import { type RefreshSessionNeeds, refreshSession } from './refresh-session.ts'
 import { type RegisterNeeds, register } from './register.ts'
 import { type RemoveRoleNeeds, removeRole } from './remove-role.ts'
@@ -22,12 +25,15 @@ import { type RemoveTotpNeeds, removeTotp } from './remove-totp.ts'
 import { type RenewRecoveryCodesNeeds, renewRecoveryCodes } from './renew-recovery-codes.ts'
 import { type RevokeApiKeyNeeds, revokeApiKey } from './revoke-api-key.ts'
 import { type RotateApiKeyNeeds, rotateApiKey } from './rotate-api-key.ts'
+import { type SendLetterNeeds, sendLetter } from './send-letter.ts'
 import { type StartTotpNeeds, startTotp } from './start-totp.ts'
 
-type Needs = AuthenticateNeeds &
+type Needs = AskForLinkNeeds &
+  AuthenticateNeeds &
   ChangeAccountNeeds &
   ChangeMeNeeds &
   ChangeRoleNeeds &
+  ChangePasswordNeeds &
   CheckPasswordNeeds &
   ConfirmTotpNeeds &
   CreateOwnerNeeds &
@@ -41,12 +47,14 @@ type Needs = AuthenticateNeeds &
   MakeRoleNeeds &
   OpenSessionNeeds &
   ReauthenticateNeeds &
+  RedeemLinkNeeds &
   RefreshSessionNeeds &
   RegisterNeeds &
   RemoveTotpNeeds &
   RenewRecoveryCodesNeeds &
   RevokeApiKeyNeeds &
   RotateApiKeyNeeds &
+  SendLetterNeeds &
   StartTotpNeeds &
   RemoveRoleNeeds
 
@@ -64,6 +72,16 @@ export const userUseCases = (needs: Needs) => ({
   removeTotp: removeTotp(needs),
   refreshSession: refreshSession(needs),
   logOut: logOut(needs),
+  resendVerification: resendVerification(needs),
+  verifyEmail: verifyEmail(needs),
+  forgotPassword: forgotPassword(needs),
+  hashForLink: hashForLink(needs),
+  resetPassword: resetPassword(needs),
+  checkNewPassword: checkNewPassword(needs),
+  changePassword: changePassword(needs),
+  askEmailChange: askEmailChange(needs),
+  changeEmail: changeEmail(needs),
+  sendLetter: sendLetter(needs),
   changeMe: changeMe(needs),
   createStaff: createStaff(needs),
   changeAccount: changeAccount(needs),

@@ -4,6 +4,7 @@ import type { UserId } from '#kernel/ids.ts'
 export type UserView = {
   readonly id: UserId
   readonly email: string
+  readonly emailVerified: boolean
   readonly name: string | null
   readonly roles: readonly string[]
   readonly disabled: boolean

@@ -102,6 +102,11 @@ export const usersProblems = {
     title: 'This is the last owner',
     advice: 'Make somebody else an owner first.',
   },
+  'users.invalid-link': {
+    kind: 'invalid',
+    title: 'The link is not valid',
+    advice: 'It was used, it has ended, or a later one took its place: ask for another. Status 400.',
+  },
   'users.staff-account': {
     kind: 'conflict',
     title: 'This is a staff account',

@@ -42,7 +42,7 @@ describe('roles', () => {
 describe('users', () => {
   it('register as customers', () => {
     const { state, events } = register(draft, now)
-    expect(state).toEqual({ ...draft, roles: ['customer'], disabledAt: null, createdAt: now })
+    expect(state).toEqual({ ...draft, roles: ['customer'], disabledAt: null, emailVerifiedAt: null, createdAt: now })
     expect(events).toEqual([{ type: 'users.registered.v1', subject: 'usr_1', data: { userId: 'usr_1' } }])
   })
 

@@ -11,6 +11,7 @@ export type User = {
   readonly passwordHash: string
   readonly roles: readonly string[]
   readonly disabledAt: Date | null
+  readonly emailVerifiedAt: Date | null
   readonly createdAt: Date
 }
 export type NewUser = Pick<User, 'id' | 'email' | 'name' | 'passwordHash'>
@@ -28,7 +29,7 @@ export type UserEnabled = DomainEvent<'users.enabled.v1', { userId: UserId }>
 
 /** A customer's account. */
 export function register(draft: NewUser, now: Date): Decision<User> {
-  const user: User = { ...draft, roles: ['customer'], disabledAt: null, createdAt: now }
+  const user: User = { ...draft, roles: ['customer'], disabledAt: null, emailVerifiedAt: null, createdAt: now }
   const event: UserRegistered = { type: 'users.registered.v1', subject: user.id, data: { userId: user.id } }
   return { state: user, events: [event] }
 }
@@ -48,7 +49,13 @@ export function createStaff(
 ): Decision<User> {
   refuseUnknownRoles(draft.roles, stored)
   refuseUnlessHolds(by, grantsOf(draft.roles, stored))
-  const user: User = { ...draft, roles: [...new Set(draft.roles)].sort(), disabledAt: null, createdAt: now }
+  const user: User = {
+    ...draft,
+    roles: [...new Set(draft.roles)].sort(),
+    disabledAt: null,
+    emailVerifiedAt: null,
+    createdAt: now,
+  }
   const data = { userId: user.id, roles: user.roles }
   const event: StaffCreated = { type: 'users.staff-created.v1', subject: user.id, data }
   return { state: user, events: [event] }

@@ -5,11 +5,16 @@ import { closed, EmailSchema, named, nullable } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
 import { AUTH_LIMITS } from './limits.ts'
-import { CodeSchema, NameSchema, PasswordSchema, UserSchema } from './schemas.ts'
+import { CodeSchema, LocaleSchema, NameSchema, PasswordSchema, UserSchema } from './schemas.ts'
 
 const Registration = named(
   'Registration',
-  closed({ email: EmailSchema, password: PasswordSchema, name: Type.Optional(NameSchema) }),
+  closed({
+    email: EmailSchema,
+    password: PasswordSchema,
+    name: Type.Optional(NameSchema),
+    locale: Type.Optional(LocaleSchema),
+  }),
 )
 const Registered = named('Registered', closed({ email: Type.String() }))
 const DeviceTokenSchema = Type.String({
@@ -59,10 +64,10 @@ export const authRoutes =
         },
       },
       async (request, reply) => {
-        const { email, password, name = null } = request.body
+        const { email, password, name = null, locale } = request.body
         const passwordHash = await use.hashNewPassword(password, 'customer', { email, name })
         return answer(request, reply, async (work) =>
-          created(await use.register(work, { email, name, passwordHash }), '/v1/users/me'),
+          created(await use.register(work, { email, name, passwordHash, locale }), '/v1/users/me'),
         )
       },
     )

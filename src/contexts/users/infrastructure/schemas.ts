@@ -2,12 +2,16 @@ import { Type } from '@fastify/type-provider-typebox'
 import { closed, idSchema, named, nullable, TimeSchema } from '#platform/http/schemas.ts'
 import { PASSWORD_MAX_LENGTH } from '../domain/password-rules.ts'
 import { ALL_PERMISSIONS } from '../domain/roles.ts'
+import { LOCALES } from './letters/letters.ts'
 
 /** A line of text: no control characters, so that it can stand in a mail's header or a log. */
 export const NameSchema = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\u0000-\\u001f\\u007f]*$' })
 
 /** Any characters at all; how short it may be depends on whose it is (domain/password-rules.ts). */
 export const PasswordSchema = Type.String({ maxLength: PASSWORD_MAX_LENGTH })
+
+/** The language that mails are written in. */
+export const LocaleSchema = Type.Unsafe<string>({ type: 'string', enum: LOCALES, default: 'en' })
 
 /** Six digits of an authenticator app, or a recovery code. */
 export const CodeSchema = Type.String({
@@ -28,6 +32,7 @@ export const UserSchema = named(
   closed({
     id: idSchema('usr'),
     email: Type.String(),
+    emailVerified: Type.Boolean(),
     name: nullable(Type.String()),
     roles: Type.Unsafe<readonly string[]>({ type: 'array', items: { type: 'string' } }),
     disabled: Type.Boolean(),

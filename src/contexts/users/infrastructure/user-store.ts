@@ -13,6 +13,7 @@ type UserRow = SealedUser & {
   readonly password_hash: string
   readonly roles: string[]
   readonly disabled_at: Date | null
+  readonly email_verified_at: Date | null
   readonly version: number
   readonly created_at: Date
 }
@@ -21,13 +22,13 @@ type UserRow = SealedUser & {
 export function userStore(encryption: Encryption) {
   const { seal, open, emailIndex } = sealsOf(encryption)
 
-  const insertUser: InsertUser = async (work, user) => {
+  const insertUser: InsertUser = async (work, user, locale = 'en') => {
     const { email, name } = seal(user)
     const { rows } = await sql<{ id: UserId }>`
       with inserted as (
-        insert into users.users (id, email, email_index, name, password_hash, roles, created_at, updated_at)
+        insert into users.users (id, email, email_index, name, password_hash, roles, locale, created_at, updated_at)
         values (${user.id}, ${email}, ${emailIndex(user.email)}, ${name}, ${user.passwordHash}, ${user.roles}::text[],
-          ${work.now}, ${work.now})
+          ${locale}, ${work.now}, ${work.now})
         on conflict (email_index) do nothing
         returning id)
       select id from inserted
@@ -38,7 +39,7 @@ export function userStore(encryption: Encryption) {
 
   const changeUser: ChangeUser = async (work, id, decide, version) => {
     const { rows } = await sql<UserRow>`
-      select id, email, name, password_hash, roles, disabled_at, version, created_at
+      select id, email, name, password_hash, roles, disabled_at, email_verified_at, version, created_at
       from users.users where id = ${id} and erased_at is null for update`.execute(work.tx)
     const row = rows[0]
     if (!row) throw refuse('users.not-found')
@@ -59,6 +60,7 @@ export function userStore(encryption: Encryption) {
     passwordHash: row.password_hash,
     roles: row.roles,
     disabledAt: row.disabled_at,
+    emailVerifiedAt: row.email_verified_at,
     createdAt: row.created_at,
   })
 

@@ -11,6 +11,7 @@ import { type SealedUser, sealsOf } from './seals.ts'
 export type ViewRow = SealedUser & {
   readonly roles: string[]
   readonly disabled_at: Date | null
+  readonly email_verified_at: Date | null
   readonly created_at: Date
 }
 
@@ -27,6 +28,7 @@ export function userViews(db: Reader, encryption: Encryption) {
 
   const toView = (row: ViewRow): UserView => ({
     ...open(row),
+    emailVerified: row.email_verified_at !== null,
     roles: row.roles,
     disabled: row.disabled_at !== null,
     createdAt: row.created_at.toISOString(),
@@ -38,7 +40,7 @@ export function userViews(db: Reader, encryption: Encryption) {
     /** One user and their version; refuses users.not-found. */
     findUser: async (id: UserId): Promise<{ user: UserView; version: number }> => {
       const { rows } = await sql<ViewRow & { version: number }>`
-        select id, email, name, roles, disabled_at, created_at, version from users.users where id = ${id} and erased_at is null`.execute(
+        select id, email, name, roles, disabled_at, email_verified_at, created_at, version from users.users where id = ${id} and erased_at is null`.execute(
         db,
       )
       const row = rows[0]
@@ -49,7 +51,7 @@ export function userViews(db: Reader, encryption: Encryption) {
     /** Users, the newest first. */
     listUsers: async ({ limit, afterId = '~', email, kind }: UserFilter): Promise<Page<UserView>> => {
       const { rows } = await sql<ViewRow>`
-        select id, email, name, roles, disabled_at, created_at from users.users
+        select id, email, name, roles, disabled_at, email_verified_at, created_at from users.users
         where id < ${afterId} and erased_at is null
           ${email === undefined ? sql`` : sql`and email_index = ${emailIndex(email)}`}
           ${kind === undefined ? sql`` : kind === 'staff' ? sql`and roles <> '{customer}'` : sql`and roles = '{customer}'`}
@@ -62,9 +64,10 @@ export function userViews(db: Reader, encryption: Encryption) {
 export type UserViews = ReturnType<typeof userViews>
 
 /** A user that was just saved, as answers show one. */
-export const viewOf = ({ id, email, name, roles, disabledAt, createdAt }: User): UserView => ({
+export const viewOf = ({ id, email, emailVerifiedAt, name, roles, disabledAt, createdAt }: User): UserView => ({
   id,
   email,
+  emailVerified: emailVerifiedAt !== null,
   name,
   roles,
   disabled: disabledAt !== null,
