@@ -109,6 +109,21 @@ describe('Brute force', () => {
     expect((await logIn(email, { from: address(6) })).status).toBe(200)
   })
 
+  test('a password that was reset by mail lets strangers in again', async () => {
+    const { email } = await customer('reset')
+    await haveFailed(email, 100)
+    expect(await logIn(email)).toMatchObject(tooMany)
+    await shop.send('POST', '/v1/auth/forgot-password', { email })
+    await shop.app.settle()
+    await shop.app.runJobs()
+    const { body: mails } = await shop.send('GET', '/dev/mailbox.json')
+    const texts = mails.filter(({ to }: { to: string }) => to === email).map(({ text }: { text: string }) => text)
+    const [, token] = /reset-password#token=([\w-]+)/.exec(texts.join())!
+    const password = 'another horse of that colour'
+    expect((await shop.send('POST', '/v1/auth/reset-password', { token, password })).status).toBe(204)
+    expect((await logIn(email, { password })).status).toBe(200)
+  })
+
   test('a guess that was under way when the hundredth failed is no longer let in', async () => {
     const { email } = await customer('racing')
     await haveFailed(email, 96)

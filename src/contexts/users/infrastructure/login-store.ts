@@ -58,13 +58,6 @@ export function loginStore(encryption: Encryption) {
         audited as (${single.auditing([entry])})
         select 1`.execute(single.db)
     },
-
-    /** After a new password that was proved by mail: what strangers failed in a row no longer counts. */
-    forgiveFailures: async (db: Reader, userId: UserId): Promise<void> => {
-      await sql`
-        delete from users.failed_logins
-        where key = (select email_index from users.users where id = ${userId})`.execute(db)
-    },
   }
 }
 
