@@ -23,6 +23,7 @@ const EVERYBODY = [
 const CUSTOMERS = [
   ...EVERYBODY,
   ...['reauthenticate', 'readSecondFactor', 'startTotp', 'confirmTotp', 'renewRecoveryCodes', 'removeTotp'],
+  ...['listMySessions', 'endMySession', 'endMySessions'],
   'listOrders',
   'readMe',
   'changeMe',
@@ -42,7 +43,7 @@ const SUPPORT = [
 ]
 
 /** What would end the session of whoever asks. */
-const ENDING = ['logOut', 'closeMyAccount']
+const ENDING = ['logOut', 'endMySessions', 'closeMyAccount']
 
 type Method = Parameters<Buying['send']>[0]
 type Operation = { readonly id: string; readonly method: Method; readonly url: string }

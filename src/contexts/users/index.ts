@@ -32,13 +32,15 @@ import { mfaRoutes } from './infrastructure/mfa-http.ts'
 import { privacyRoutes } from './infrastructure/privacy-http.ts'
 import { hashRecoveryCode, newRecoveryCode } from './infrastructure/recovery-codes.ts'
 import { hashRefreshToken, newRefreshToken, refreshStore } from './infrastructure/refresh-store.ts'
-import { endSession, logOutSessions, revokeOtherSessions } from './infrastructure/revocation-store.ts'
+import { endOwnSessions, endSession, logOutSessions, revokeOtherSessions } from './infrastructure/revocation-store.ts'
 import { changeRole, insertRole, lockRoles, removeRole } from './infrastructure/role-store.ts'
 import { listRoles } from './infrastructure/role-views.ts'
 import { roleRoutes } from './infrastructure/roles-http.ts'
 import { rootRoutes } from './infrastructure/root-http.ts'
 import { secondFactorStore } from './infrastructure/second-factor-store.ts'
 import { forgetEnded, sessionStore } from './infrastructure/session-store.ts'
+import { sessionViews } from './infrastructure/session-views.ts'
+import { sessionRoutes } from './infrastructure/sessions-http.ts'
 import { userStore } from './infrastructure/user-store.ts'
 import { userViews } from './infrastructure/user-views.ts'
 
@@ -85,6 +87,7 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     ...refreshStore(views, encryption),
     perform,
     endSession,
+    endOwnSessions,
     logOutSessions,
     revokeOtherSessions,
     ...{ hashApiKey, newApiKeySecret, insertApiKey, changeApiKey },
@@ -138,6 +141,7 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     routes: async (app) => {
       await app.register(authRoutes(use, platform))
       await app.register(accountRoutes(use, views, platform))
+      await app.register(sessionRoutes(use, sessionViews(db, encryption), platform))
       await app.register(mfaRoutes(use, platform))
       await app.register(userRoutes(use, views, platform))
       await app.register(privacyRoutes(use, platform))

@@ -8,6 +8,7 @@ import { type CheckPasswordNeeds, checkPassword } from './check-password.ts'
 import { type ConfirmTotpNeeds, confirmTotp } from './confirm-totp.ts'
 import { type CreateOwnerNeeds, createOwner } from './create-owner.ts'
 import { type CreateStaffNeeds, createStaff } from './create-staff.ts'
+import { type EndSessionsNeeds, endAllMySessions, endSessionOfMine } from './end-sessions.ts'
 import { type ErasePersonNeeds, erasePerson, repeatErasure } from './erase-person.ts'
 import { type ExportPersonNeeds, exportPerson } from './export-person.ts'
 import { type HashNewPasswordNeeds, hashNewPassword } from './hash-new-password.ts'
@@ -38,6 +39,7 @@ type Needs = AskForLinkNeeds &
   ConfirmTotpNeeds &
   CreateOwnerNeeds &
   CreateStaffNeeds &
+  EndSessionsNeeds &
   ErasePersonNeeds &
   ExportPersonNeeds &
   HashNewPasswordNeeds &
@@ -72,6 +74,8 @@ export const userUseCases = (needs: Needs) => ({
   removeTotp: removeTotp(needs),
   refreshSession: refreshSession(needs),
   logOut: logOut(needs),
+  endSessionOfMine: endSessionOfMine(needs),
+  endAllMySessions: endAllMySessions(needs),
   resendVerification: resendVerification(needs),
   verifyEmail: verifyEmail(needs),
   forgotPassword: forgotPassword(needs),

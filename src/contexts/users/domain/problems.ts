@@ -60,6 +60,11 @@ export const usersProblems = {
     advice: 'Give its roles to that account, or use another address.',
   },
   'users.not-found': { kind: 'not-found', title: 'No such user', advice: 'Check the id.' },
+  'users.session-not-found': {
+    kind: 'not-found',
+    title: 'No such session',
+    advice: 'GET /v1/auth/sessions lists those that you have.',
+  },
   'users.cannot-grant': {
     kind: 'forbidden',
     title: 'These are not your rights to give or take',
