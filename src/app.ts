@@ -205,6 +205,10 @@ function buildContexts(platform: Platform, config: Config) {
   const usersContext = users(platform, config, { personalDataElsewhere: () => [ordersContext.personalData] })
   const catalogContext = catalog(platform, config)
   const paymentsContext = payments(platform, config)
-  const ordersContext: OrdersContext = orders(platform, config, { catalog: catalogContext, payments: paymentsContext })
+  const ordersContext: OrdersContext = orders(platform, config, {
+    catalog: catalogContext,
+    payments: paymentsContext,
+    users: usersContext,
+  })
   return { users: usersContext, catalog: catalogContext, payments: paymentsContext, orders: ordersContext }
 }

@@ -28,6 +28,7 @@ const CUSTOMERS = [
   'readMe',
   'changeMe',
   'changePassword',
+  ...['listAddresses', 'addAddress', 'readAddress', 'changeAddress', 'removeAddress'],
   'askEmailChange',
   'exportMe',
   'closeMyAccount',

@@ -10,6 +10,7 @@ import type { PersonalData } from '#platform/privacy.ts'
 import { failpoint } from '#platform/resilience/failpoints.ts'
 import type { Config } from '#src/config.ts'
 import { EXPIRE_AT_ONCE } from './application/expire-orders.ts'
+import type { NamedAddressesNeeds } from './application/named-addresses.ts'
 import { onPaymentsCaptured } from './application/on-payments-captured.ts'
 import { onPaymentsRefunded } from './application/on-payments-refunded.ts'
 import { onUsersErased } from './application/on-users-erased.ts'
@@ -40,10 +41,14 @@ export type OrdersContext = Context & {
   readonly personalData: PersonalData
 }
 
-type Neighbours = { readonly catalog: CatalogContext; readonly payments: PaymentsContext }
+type Neighbours = {
+  readonly catalog: CatalogContext
+  readonly payments: PaymentsContext
+  readonly users: NamedAddressesNeeds
+}
 
 /** Builds orders: carts, orders and what becomes of them. */
-export function orders(platform: Platform, config: Config, { catalog, payments }: Neighbours): OrdersContext {
+export function orders(platform: Platform, config: Config, { catalog, payments, users }: Neighbours): OrdersContext {
   const { db, clock, encryption, guestTokens, perform, pump } = platform
   const settings = loadStoreSettings(config.storeFile, config.currencies)
   const store = makeOrderStore(encryption)
@@ -55,6 +60,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments }
     ...makeOrderRecords(encryption),
     ...catalog,
     ...payments,
+    findAddress: users.findAddress,
     ...{ settings, guestTokens, failpoint, holdMinutes: config.holdMinutes },
     refuseByCatalog: refuserOf<Problems>(catalog.problems),
     numberOf: (serial: number) => `${config.orderNumberPrefix}${config.orderNumberStart - 1 + serial}`,

@@ -18,6 +18,8 @@ import { userUseCases } from './application/use-cases.ts'
 import { refuse, usersProblems } from './domain/problems.ts'
 import { accountRoutes } from './infrastructure/account-http.ts'
 import { accountPages } from './infrastructure/account-pages.ts'
+import { addressStore } from './infrastructure/address-store.ts'
+import { addressRoutes } from './infrastructure/addresses-http.ts'
 import { changeApiKey, hashApiKey, insertApiKey, newApiKeySecret, useApiKey } from './infrastructure/api-key-store.ts'
 import { apiKeyRoutes } from './infrastructure/api-keys-http.ts'
 import { authRoutes } from './infrastructure/auth-http.ts'
@@ -73,9 +75,12 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
   const store = userStore(encryption)
   const sessions = sessionStore(views, encryption)
   const erasures = erasureStore(encryption)
+  const addresses = addressStore(encryption)
   const use = userUseCases({
     ...store,
     ...erasures,
+    ...addresses,
+    newAddressId: () => newId('adr'),
     ...neighbours,
     ...sessions,
     ...linkStore(encryption),
@@ -134,6 +139,7 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     authenticate: use.authenticate,
     createOwner: use.createOwner,
     importUsers: use.importUsers,
+    findAddress: addresses.findAddress,
     repeatErasure: use.repeatErasure,
     listErasures: erasures.listErasures,
     listRoles: () => listRoles(db),
@@ -142,6 +148,7 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
       await app.register(authRoutes(use, platform))
       await app.register(accountRoutes(use, views, platform))
       await app.register(sessionRoutes(use, sessionViews(db, encryption), platform))
+      await app.register(addressRoutes(use, addresses, platform))
       await app.register(mfaRoutes(use, platform))
       await app.register(userRoutes(use, views, platform))
       await app.register(privacyRoutes(use, platform))

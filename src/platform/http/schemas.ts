@@ -54,6 +54,20 @@ export const MetadataSchema = Type.Unsafe<Record<string, string>>({
   additionalProperties: { type: 'string', maxLength: 500 },
 })
 
+/** A postal address, property by property. */
+export const addressProperties = {
+  name: textSchema(200),
+  company: Type.Optional(textSchema(200)),
+  line1: textSchema(200),
+  line2: Type.Optional(textSchema(200)),
+  city: textSchema(100),
+  region: Type.Optional(textSchema(100)),
+  postalCode: textSchema(20),
+  countryCode: Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2' }),
+  phone: Type.Optional(textSchema(40)),
+}
+export const AddressSchema = named('Address', closed(addressProperties))
+
 /** The query parameters of every list. */
 export const pageQuery = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),

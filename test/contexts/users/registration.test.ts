@@ -25,6 +25,7 @@ describe('registering and logging in', () => {
       user: {
         id: expect.stringMatching(/^usr_/),
         email: 'ann@shop.example',
+        emailVerified: false,
         name: 'Ann Lee',
         roles: ['customer'],
         disabled: false,

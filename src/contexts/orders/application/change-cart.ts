@@ -1,11 +1,12 @@
+import type { Address } from '#kernel/address.ts'
 import type { CartId, CartItemId, VariantId } from '#kernel/ids.ts'
 import type { Reader } from '#platform/db/work.ts'
 import type { GuestTokens } from '#platform/security/guest-tokens.ts'
-import type { Address } from '../domain/address.ts'
 import { type Cart, MAX_CART_ITEMS, MAX_UNITS, type PricedCart } from '../domain/cart.ts'
 import { refuse } from '../domain/problems.ts'
 import type { StoreSettings } from '../domain/store-settings.ts'
 import { type Doing, type GoodsNeeds, priced, refuseUnsellable, variantOf, type WantedGoods } from './goods.ts'
+import { type NamedAddresses, type NamedAddressesNeeds, withAddresses } from './named-addresses.ts'
 import { cartProof, ownsCart } from './proofs.ts'
 
 /** What a caller can show for a cart: that it is signed in as somebody, or that it holds the cart's token. */
@@ -30,26 +31,33 @@ export type ItemToPut = {
   readonly limit: number
 }
 
-export type ChangeCartNeeds = GoodsNeeds & {
-  readonly guestTokens: GuestTokens
-  readonly findCart: (db: Reader, id: CartId) => Promise<Cart | undefined>
-  readonly putItem: (db: Reader, id: CartId, proof: CartProof, item: ItemToPut, now: Date) => Promise<Cart | undefined>
-  readonly setItem: (
-    db: Reader,
-    id: CartId,
-    proof: CartProof,
-    variantId: VariantId,
-    quantity: number,
-    now: Date,
-  ) => Promise<Cart | undefined>
-  readonly setDetails: (
-    db: Reader,
-    id: CartId,
-    proof: CartProof,
-    to: CartDetails,
-    now: Date,
-  ) => Promise<Cart | undefined>
-}
+export type ChangeCartNeeds = GoodsNeeds &
+  NamedAddressesNeeds & {
+    readonly guestTokens: GuestTokens
+    readonly findCart: (db: Reader, id: CartId) => Promise<Cart | undefined>
+    readonly putItem: (
+      db: Reader,
+      id: CartId,
+      proof: CartProof,
+      item: ItemToPut,
+      now: Date,
+    ) => Promise<Cart | undefined>
+    readonly setItem: (
+      db: Reader,
+      id: CartId,
+      proof: CartProof,
+      variantId: VariantId,
+      quantity: number,
+      now: Date,
+    ) => Promise<Cart | undefined>
+    readonly setDetails: (
+      db: Reader,
+      id: CartId,
+      proof: CartProof,
+      to: CartDetails,
+      now: Date,
+    ) => Promise<Cart | undefined>
+  }
 
 /** The caller's cart, priced now. Refuses carts.not-found. */
 export const readCart =
@@ -94,7 +102,8 @@ export const setQuantity =
 /** Changes who buys and where it goes. Refuses carts.not-found, carts.already-ordered and what checkDetails refuses. */
 export const changeDetails =
   (needs: ChangeCartNeeds) =>
-  async (doing: Doing, id: CartId, details: CartDetails): Promise<PricedCart> => {
+  async (doing: Doing, id: CartId, asked: CartDetails & NamedAddresses): Promise<PricedCart> => {
+    const details = await withAddresses(needs, doing, asked)
     checkDetails(needs.settings, details)
     const proof = cartProof(needs.guestTokens, doing.actor, id)
     return again(async () => {

@@ -1,11 +1,12 @@
+import type { Address } from '#kernel/address.ts'
 import type { CartId } from '#kernel/ids.ts'
 import type { Currency } from '#kernel/money.ts'
 import type { Reader } from '#platform/db/work.ts'
-import type { Address } from '../domain/address.ts'
 import { type Cart, type CartItem, MAX_UNITS, type PricedCart, priceCart } from '../domain/cart.ts'
 import { refuse } from '../domain/problems.ts'
 import { checkDetails } from './change-cart.ts'
 import { type Doing, type GoodsNeeds, refuseUnsellable, variantOf, type WantedGoods } from './goods.ts'
+import { type NamedAddresses, type NamedAddressesNeeds, withAddresses } from './named-addresses.ts'
 
 export type NewCart = {
   readonly currency?: Currency
@@ -18,10 +19,11 @@ export type NewCart = {
   readonly metadata?: Readonly<Record<string, string>>
 }
 
-export type CreateCartNeeds = GoodsNeeds & {
-  readonly newCartId: () => CartId
-  readonly insertCart: (db: Reader, cart: Cart, now: Date) => Promise<void>
-}
+export type CreateCartNeeds = GoodsNeeds &
+  NamedAddressesNeeds & {
+    readonly newCartId: () => CartId
+    readonly insertCart: (db: Reader, cart: Cart, now: Date) => Promise<void>
+  }
 
 /**
  * Makes a cart, empty or with all that is known already; a signed-in caller's is theirs. Refuses carts.unknown-currency,
@@ -29,7 +31,8 @@ export type CreateCartNeeds = GoodsNeeds & {
  */
 export const createCart =
   (needs: CreateCartNeeds) =>
-  async (doing: Doing, wanted: NewCart): Promise<PricedCart> => {
+  async (doing: Doing, asked: NewCart & NamedAddresses): Promise<PricedCart> => {
+    const wanted = await withAddresses(needs, doing, asked)
     const { db, now, actor, tx } = doing
     const { settings } = needs
     const currency = wanted.currency ?? (settings.currencies[0] as Currency)

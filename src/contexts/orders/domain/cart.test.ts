@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import type { Address } from '#kernel/address.ts'
 import type { VariantId } from '#kernel/ids.ts'
-import type { Address } from './address.ts'
 import { type Cart, type Goods, priceCart } from './cart.ts'
 import { place } from './order.ts'
 import { readStoreSettings } from './store-settings.ts'

@@ -1,6 +1,6 @@
+import type { Address } from '#kernel/address.ts'
 import type { CartId, CartItemId, OrderId, ProductId, UserId, VariantId } from '#kernel/ids.ts'
 import type { Currency } from '#kernel/money.ts'
-import type { Address } from './address.ts'
 import { type ShippingOffer, shippingOffers } from './shipping.ts'
 import type { StoreSettings } from './store-settings.ts'
 import { rateOf, taxIn } from './tax.ts'

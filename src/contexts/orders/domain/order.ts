@@ -1,7 +1,7 @@
+import type { Address } from '#kernel/address.ts'
 import type { Decision, DomainEvent } from '#kernel/event.ts'
 import type { CartId, CartItemId, OrderId, PaymentId, ProductId, UserId, VariantId } from '#kernel/ids.ts'
 import type { Currency } from '#kernel/money.ts'
-import type { Address } from './address.ts'
 import type { PricedCart } from './cart.ts'
 import { refuse } from './problems.ts'
 import { grossOf, type LineAmounts } from './totals.ts'

@@ -18,6 +18,11 @@ export const ordersProblems = {
     title: 'No such variant',
     advice: 'Use the id or SKU of a variant that the catalogue lists.',
   },
+  'carts.two-addresses': {
+    kind: 'invalid',
+    title: 'An address is given twice',
+    advice: 'Write an address out or name it by its id, not both.',
+  },
   'carts.too-many-items': {
     kind: 'invalid',
     title: 'Too many items',

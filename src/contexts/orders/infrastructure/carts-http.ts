@@ -29,7 +29,12 @@ const GOODS = [
   'catalog.out-of-stock',
   'orders.amount-too-large',
 ] as const
-const DETAILS = ['carts.country-not-served', 'carts.unknown-shipping-method'] as const
+const DETAILS = [
+  'carts.country-not-served',
+  'carts.unknown-shipping-method',
+  'carts.two-addresses',
+  'users.address-not-found',
+] as const
 const OPEN = ['carts.not-found', 'carts.already-ordered'] as const
 
 /** Carts: every answer is the whole cart, priced now. */

@@ -1,5 +1,5 @@
+import type { Address } from '#kernel/address.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
-import type { Address } from '../domain/address.ts'
 
 /** What carts and orders keep of people; the same four columns in both tables, sealed for their row. */
 export type Personal = {

@@ -1,5 +1,6 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import {
+  AddressSchema,
   CurrencySchema,
   closed,
   EmailSchema,
@@ -16,21 +17,6 @@ import { MAX_CART_ITEMS, MAX_UNITS } from '../domain/cart.ts'
 
 /** A whole number of units; a fraction, 0 and too many are the right type but out of range. */
 const quantitySchema = (minimum: number) => Type.Number({ minimum, maximum: MAX_UNITS, multipleOf: 1 })
-
-export const AddressSchema = named(
-  'Address',
-  closed({
-    name: textSchema(200),
-    company: Type.Optional(textSchema(200)),
-    line1: textSchema(200),
-    line2: Type.Optional(textSchema(200)),
-    city: textSchema(100),
-    region: Type.Optional(textSchema(100)),
-    postalCode: textSchema(20),
-    countryCode: Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2' }),
-    phone: Type.Optional(textSchema(40)),
-  }),
-)
 
 /** A variant by its id or by its SKU: exactly one of the two. */
 const wantedItem = closed(
@@ -49,6 +35,12 @@ export const MergeCartsBody = named('MergeCarts', closed({ fromCartId: idSchema(
 const note = textSchema(1000)
 const methodId = textSchema(100)
 
+/** Of the address book of the account, instead of the address itself. */
+const namedAddresses = {
+  shippingAddressId: Type.Optional(idSchema('adr')),
+  billingAddressId: Type.Optional(idSchema('adr')),
+}
+
 export const CreateCartBody = named(
   'CreateCart',
   closed({
@@ -57,6 +49,7 @@ export const CreateCartBody = named(
     email: Type.Optional(EmailSchema),
     shippingAddress: Type.Optional(AddressSchema),
     billingAddress: Type.Optional(AddressSchema),
+    ...namedAddresses,
     shippingMethod: Type.Optional(methodId),
     note: Type.Optional(note),
     metadata: Type.Optional(MetadataSchema),
@@ -72,6 +65,7 @@ export const ChangeCartBody = named(
     email: clearable(EmailSchema),
     shippingAddress: clearable(AddressSchema),
     billingAddress: clearable(AddressSchema),
+    ...namedAddresses,
     shippingMethod: clearable(methodId),
     note: clearable(note),
     metadata: Type.Optional(MetadataSchema),

@@ -1,3 +1,4 @@
+import { type AddressBookNeeds, addAddress, changeAddress, removeAddress } from './address-book.ts'
 import { type AskForLinkNeeds, askEmailChange, forgotPassword, resendVerification } from './ask-for-link.ts'
 import { type AuthenticateNeeds, authenticate } from './authenticate.ts'
 import { type ChangeAccountNeeds, changeAccount } from './change-account.ts'
@@ -29,7 +30,8 @@ import { type RotateApiKeyNeeds, rotateApiKey } from './rotate-api-key.ts'
 import { type SendLetterNeeds, sendLetter } from './send-letter.ts'
 import { type StartTotpNeeds, startTotp } from './start-totp.ts'
 
-type Needs = AskForLinkNeeds &
+type Needs = AddressBookNeeds &
+  AskForLinkNeeds &
   AuthenticateNeeds &
   ChangeAccountNeeds &
   ChangeMeNeeds &
@@ -86,6 +88,9 @@ export const userUseCases = (needs: Needs) => ({
   askEmailChange: askEmailChange(needs),
   changeEmail: changeEmail(needs),
   sendLetter: sendLetter(needs),
+  addAddress: addAddress(needs),
+  changeAddress: changeAddress(needs),
+  removeAddress: removeAddress(needs),
   changeMe: changeMe(needs),
   createStaff: createStaff(needs),
   changeAccount: changeAccount(needs),

@@ -112,6 +112,16 @@ export const usersProblems = {
     title: 'The link is not valid',
     advice: 'It was used, it has ended, or a later one took its place: ask for another. Status 400.',
   },
+  'users.address-not-found': {
+    kind: 'not-found',
+    title: 'No such address',
+    advice: 'Check the id: it is one of your own address book, and you are signed in.',
+  },
+  'users.too-many-addresses': {
+    kind: 'conflict',
+    title: 'The address book is full',
+    advice: 'It takes 20 addresses: remove one first.',
+  },
   'users.staff-account': {
     kind: 'conflict',
     title: 'This is a staff account',
