@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Secret, TOTP } from 'otpauth'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { pay, send, variantOf, waitForOrder } from '../kit/buyer.ts'
@@ -10,7 +11,7 @@ let cluster: Cluster
 let database: Awaited<ReturnType<typeof testDatabase>>
 beforeAll(async () => {
   database = await testDatabase()
-  cluster = await startCluster(database, { services: 1, env: { LOG_LEVEL: 'trace' } })
+  cluster = await startCluster(database, { services: 1, env: { LOG_LEVEL: 'trace', KEY_REFRESH_MS: '300' } })
 })
 afterAll(async () => {
   await cluster.stop()
@@ -59,9 +60,52 @@ test('nothing planted is found in any column of any table, in clear, hex or base
     ...(found(dump, value) ? [`${what} is in the database`] : []),
     ...(found(log, value) ? [`${what} is in the log`] : []),
   ])
-  expect(planted.size).toBeGreaterThan(30)
+  expect(planted.size).toBeGreaterThan(40)
   expect(leaks).toEqual([])
 })
+
+test('P24: what is sealed stands where a column says so, and all of it opens there: a rotation of keys finds nothing else', async () => {
+  const { unsaid, used } = await sealedColumns(database.ownerUrl)
+  expect(unsaid).toEqual([])
+  for (const column of [
+    'orders.carts.email',
+    'orders.orders.shipping_address',
+    'orders.notes.text',
+    'users.users.name',
+  ])
+    expect(used).toContain(column)
+  for (const column of ['users.sessions.device', 'users.second_factors.secret', 'platform.audit_log.address'])
+    expect(used).toContain(column)
+  const { code, output } = await cluster.stoa('rotate-keys', '--json')
+  expect(code, output).toBe(0)
+  const { broken, resealed } = JSON.parse(output.slice(output.indexOf('{')))
+  expect(broken).toEqual([])
+  const tables = new Set(used.map((column) => column.replace(/\.[^.]+$/, '')))
+  expect(Object.keys(resealed).filter((table) => resealed[table] > 0)).toEqual([...tables].sort())
+})
+
+/** The columns that hold sealed values by their comment, and those that hold some without saying so. */
+async function sealedColumns(ownerUrl: string): Promise<{ unsaid: string[]; used: string[] }> {
+  const client = new pg.Client({ connectionString: ownerUrl })
+  await client.connect()
+  const { rows: columns } = await client.query<{ place: string; name: string; says: string }>(
+    `select format('%I.%I', n.nspname, c.relname) as place, a.attname as name, col_description(c.oid, a.attnum) as says
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
+     where c.relkind = 'r' and a.atttypid = 'bytea'::regtype and a.attnum > 0 and n.nspname not like 'pg\\_%'`,
+  )
+  const [unsaid, used]: [string[], string[]] = [[], []]
+  for (const { place, name, says } of columns) {
+    const { rows } = await client.query<{ found: number }>({
+      text: `select count(*)::int as found from ${place} t join platform.data_keys k
+        on substr(t.${name}, 1, 3) = decode('02' || lpad(to_hex(k.id::int), 4, '0'), 'hex') and length(t.${name}) > 30`,
+    })
+    if (!rows[0]?.found) continue
+    if (says === "personal: sealed with the caller's secret") continue
+    ;(says.startsWith('personal: sealed') ? used : unsaid).push(`${place}.${name}`)
+  }
+  await client.end()
+  return { unsaid, used }
+}
 
 /** Browses, fills a cart step by step, orders, is declined, pays: under keys of its own. */
 async function guestBuys(url: string, variantId: string): Promise<string> {
@@ -89,10 +133,14 @@ async function guestBuys(url: string, variantId: string): Promise<string> {
 /** Registers, logs in, buys with an account, cancels, logs out. */
 async function customerBuys(url: string, variantId: string): Promise<void> {
   const account = { email: email('customer'), password: plant('password') }
-  await send(url, 'POST', '/v1/auth/register', { ...account, name: plant('name of the customer') })
-  const { body } = await send(url, 'POST', '/v1/auth/login', account)
-  plant('refresh token', body.refreshToken)
-  const bearer = { authorization: `Bearer ${plant('access token', body.accessToken)}` }
+  const device = { 'user-agent': plant('device of the customer') }
+  await send(url, 'POST', '/v1/auth/register', { ...account, name: plant('name of the customer') }, device)
+  const { body } = await send(url, 'POST', '/v1/auth/login', account, device)
+  const used = { refreshToken: plant('refresh token that is used', body.refreshToken) }
+  const { body: fresh } = await send(url, 'POST', '/v1/auth/refresh', used, device)
+  plant('refresh token', fresh.refreshToken)
+  const bearer = { authorization: `Bearer ${plant('access token', fresh.accessToken)}`, ...device }
+  await secondFactor(url, bearer)
   const cart = {
     currency: 'USD',
     items: [{ variantId, quantity: 1 }],
@@ -105,7 +153,18 @@ async function customerBuys(url: string, variantId: string): Promise<void> {
   expect(order.status).toBe(201)
   const cancelled = await send(url, 'POST', `/v1/orders/${order.body.id}/cancellation`, {}, bearer)
   expect(cancelled.body.status).toBe('cancelled')
-  await send(url, 'POST', '/v1/auth/logout', { refreshToken: body.refreshToken }, bearer)
+  await send(url, 'POST', '/v1/auth/logout', { refreshToken: fresh.refreshToken }, bearer)
+}
+
+/** Turns a second factor on. */
+async function secondFactor(url: string, bearer: Record<string, string>): Promise<void> {
+  const { body: started } = await send(url, 'POST', '/v1/auth/mfa/totp', undefined, bearer)
+  const secret = Secret.fromBase32(plant('secret of the second factor', started.secret))
+  plant('secret as bytes', Buffer.from(secret.bytes).toString('hex'))
+  const code = new TOTP({ secret }).generate()
+  const { status, body } = await send(url, 'POST', '/v1/auth/mfa/totp/confirmation', { code }, bearer)
+  expect(status).toBe(200)
+  for (const [at, recoveryCode] of body.recoveryCodes.entries()) plant(`recovery code ${at}`, recoveryCode)
 }
 
 /** Looks people up, writes a note, makes a colleague, ships, takes back, refunds. */

@@ -99,7 +99,7 @@ export async function openKeyRing({ db, masterKeys, refreshMs, log }: KeyRingOpt
     start: async () => {
       if (started) return
       started = true
-      await refresh()
+      await refresh().catch((error) => log.warn({ err: error }, 'could not load the data keys, will try again'))
       pump.start()
     },
     stop: async () => {
