@@ -40,6 +40,11 @@ export const platformProblems = {
     advice:
       'Enrol one with POST /v1/auth/mfa/totp and confirm it; with one, log in again, or send it to POST /v1/auth/reauthentication.',
   },
+  'platform.forbidden-field': {
+    kind: 'forbidden',
+    title: 'This field is not for you',
+    advice: 'Leave out what `errors` points at, or ask for the permission that it names.',
+  },
   'platform.idempotency-key-required': {
     kind: 'invalid',
     title: 'An Idempotency-Key is required',

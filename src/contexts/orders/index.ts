@@ -66,7 +66,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
     numberOf: (serial: number) => `${config.orderNumberPrefix}${config.orderNumberStart - 1 + serial}`,
     showOrder: async (reader: Reader, id: OrderId) => {
       const order = await store.findOrder(reader, id)
-      return order && (await showOrder.withPayment(reader, order)).view
+      return order && (await showOrder.withPayment(reader, order, systemActor)).view
     },
     newCartId: () => newId('cart'),
     newItemId: () => newId('item'),

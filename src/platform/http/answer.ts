@@ -4,6 +4,7 @@ import type { Perform } from '#platform/db/perform.ts'
 import { type KeptAnswer, type ReceiptSeal, receiptOf } from '#platform/db/receipts.ts'
 import type { Single, Work } from '#platform/db/work.ts'
 import { refuse } from '#platform/problems.ts'
+import { shownTo } from './fields.ts'
 
 /** What a route answers: a status, a body that its schema serialises, and where the new thing is. */
 export type Answer<Body> = {
@@ -69,9 +70,9 @@ export function idempotencyScopeOf(request: FastifyRequest): string | undefined 
 function serialise<Body>(reply: FastifyReply, answer: Answer<Body>): KeptAnswer & { etag?: string | undefined } {
   const write = reply.getSerializationFunction(String(answer.status))
   if (!write && answer.status !== 204) throw new Error(`The route has no schema for status ${answer.status}.`)
-  checkAnswer?.(reply, answer)
-  const body =
-    write && answer.status !== 204 ? Buffer.from(write(answer.body as Record<string, unknown>)) : Buffer.alloc(0)
+  const shown = shownTo(reply, answer.status, answer.body)
+  checkAnswer?.(reply, { ...answer, body: shown })
+  const body = write && answer.status !== 204 ? Buffer.from(write(shown as Record<string, unknown>)) : Buffer.alloc(0)
   return { status: answer.status, location: answer.location ?? null, body, replayed: false, etag: answer.etag }
 }
 

@@ -11,6 +11,7 @@ import { refuse } from '#platform/problems.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 import type { HttpMetrics } from '#platform/telemetry/metrics.ts'
 import { refuseOpenSchemas } from './closed.ts'
+import { ruleFields } from './fields.ts'
 import { limitRoutes } from './limits.ts'
 import { type Authenticate, guardRoutes } from './permissions.ts'
 import { escapePointer, makeErrorHandler, PROBLEM_TYPE, problemOf } from './problem.ts'
@@ -62,6 +63,7 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   drainOnClose(app, options.drainMs, options.requestTimeoutMs)
   watchRoutes(app)
   refuseOpenSchemas(app)
+  ruleFields(app)
   observe(app, options)
   await app.register(cors, corsOf(options))
   guardRoutes(app, options.authenticate)

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { writableBy } from '#platform/http/fields.ts'
 import {
   CurrencySchema,
   closed,
@@ -130,7 +131,7 @@ const PriceBody = closed({
 const variantFields = {
   sku: nullable(textSchema(255)),
   options: texts(255),
-  prices: Type.Array(PriceBody, { maxItems: 50 }),
+  prices: writableBy('catalogue:price', Type.Array(PriceBody, { maxItems: 50 })),
   barcode: nullable(textSchema(255)),
   weightGrams: nullable(Type.Integer({ minimum: 0, maximum: 1_000_000_000 })),
   taxable: Type.Boolean(),

@@ -3,6 +3,7 @@ import type { Id, OrderId } from '#kernel/ids.ts'
 import { money } from '#kernel/money.ts'
 import { type Page, pageOf } from '#kernel/page.ts'
 import type { Reader } from '#platform/db/work.ts'
+import { asOwn } from '#platform/http/fields.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
 import type { Order, OrderStatus } from '../domain/order.ts'
 import type { OrderRow } from './order-rows.ts'
@@ -91,7 +92,7 @@ type SummaryRow = Pick<
   | 'currency'
   | 'total_minor'
   | 'refunded_minor'
-> & { email: Buffer; placed_at: Date; units: number }
+> & { user_id: string | null; email: Buffer; placed_at: Date; units: number }
 
 /** SQL that reads orders. */
 export function makeOrderViews({ open, blindIndex }: Encryption) {
@@ -109,8 +110,8 @@ export function makeOrderViews({ open, blindIndex }: Encryption) {
     placedAt: row.placed_at.toISOString(),
   })
 
-  /** One page of orders, in the order of their ids: the time they were placed. */
-  const listOrders = async (db: Reader, filter: OrderFilter): Promise<Page<OrderSummary>> => {
+  /** One page of orders, in the order of their ids: the time they were placed. The viewer's are marked as their own. */
+  const listOrders = async (db: Reader, filter: OrderFilter, viewerId: string | null): Promise<Page<OrderSummary>> => {
     const conditions = [
       sql`true`,
       ...(filter.userId ? [sql`o.user_id = ${filter.userId}`] : []),
@@ -127,11 +128,12 @@ export function makeOrderViews({ open, blindIndex }: Encryption) {
     ]
     const { rows } = await sql<SummaryRow>`
       select o.id, o.number, o.status, o.payment_status, o.fulfilment, o.return_status, o.currency, o.total_minor,
-        o.refunded_minor, o.email, o.placed_at,
+        o.refunded_minor, o.user_id, o.email, o.placed_at,
         (select sum(l.quantity)::integer from orders.order_lines l where l.order_id = o.id) as units
       from orders.orders o where ${sql.join(conditions, sql` and `)}
       order by o.id ${filter.oldestFirst ? sql`asc` : sql`desc`} limit ${filter.limit + 1}`.execute(db)
-    return pageOf(rows, filter.limit, summaryOf, (row) => [row.id])
+    const shown = (row: SummaryRow) => (viewerId && row.user_id === viewerId ? asOwn(summaryOf(row)) : summaryOf(row))
+    return pageOf(rows, filter.limit, shown, (row) => [row.id])
   }
 
   type TimelineRow = {

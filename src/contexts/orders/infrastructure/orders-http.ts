@@ -1,6 +1,7 @@
 import { type FastifyPluginAsyncTypebox, type Static, Type } from '@fastify/type-provider-typebox'
 import { created, ok } from '#platform/http/answer.ts'
 import { placeOf } from '#platform/http/cursor.ts'
+import { asOwn, refuseSearchBy } from '#platform/http/fields.ts'
 import { closed, EmailSchema, idSchema, pageQuery, pageSchema, textSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import type { OrdersUseCases } from '../application/use-cases.ts'
@@ -68,7 +69,7 @@ export const orderRoutes =
         const place = (freshness: 'cached' | 'now') =>
           answer(request, reply, async (work) => {
             const { order, payment } = await use.placeOrder(work, request.body, freshness)
-            return created(showOrder.view(order, payment), `/v1/orders/${order.id}`)
+            return created(asOwn(showOrder.view(order, payment)), `/v1/orders/${order.id}`)
           })
         return place('cached').catch((error) => {
           if (STALE.has(error?.code)) return place('now')
@@ -91,7 +92,7 @@ export const orderRoutes =
       },
       async (request, reply) => {
         const order = await use.readOrder(db, request.actor, request.params.id)
-        const { view, attemptIsLive } = await showOrder.withPayment(db, order)
+        const { view, attemptIsLive } = await showOrder.withPayment(db, order, request.actor)
         if (attemptIsLive) reply.header('retry-after', '1')
         return view
       },
@@ -107,13 +108,14 @@ export const orderRoutes =
           querystring: ListQuery,
           response: { 200: pageSchema(OrderSummarySchema) },
         },
-        config: { permission: 'orders:read-own', refuses: ['orders.sign-in'] },
+        config: { permission: 'orders:read-own', refuses: ['orders.sign-in', 'platform.forbidden-field'] },
       },
       async (request) => {
         const { userId, permissions } = request.actor
         const seesAll = permissions.has('orders:read')
         if (!userId && !seesAll) throw refuse('orders.sign-in')
-        const page = await views.listOrders(db, filterOf(request.query, seesAll ? null : userId))
+        if (seesAll && request.query.email !== undefined) refuseSearchBy('email', 'customers:read', request.actor)
+        const page = await views.listOrders(db, filterOf(request.query, seesAll ? null : userId), userId)
         return { data: [...page.data], nextCursor: page.nextCursor }
       },
     )
@@ -145,7 +147,7 @@ export const orderRoutes =
         answer(request, reply, async (work) => {
           const { reason = 'Cancelled.', restock = true } = request.body
           const order = await use.cancelOrder(work, request.params.id, { reason, restock })
-          return ok((await showOrder.withPayment(work.tx, order)).view)
+          return ok((await showOrder.withPayment(work.tx, order, work.actor)).view)
         }),
     )
   }

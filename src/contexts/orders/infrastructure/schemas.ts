@@ -1,4 +1,5 @@
 import { type Static, type TSchema, Type } from 'typebox'
+import { readableBy } from '#platform/http/fields.ts'
 import {
   AddressSchema,
   CurrencySchema,
@@ -85,6 +86,8 @@ const line = {
   tax: MoneySchema,
   metadata: MetadataSchema,
 }
+/** What staff need to see whose an order is. */
+const CUSTOMERS = 'customers:read'
 const sums = {
   subtotal: MoneySchema,
   discount: MoneySchema,
@@ -93,13 +96,6 @@ const sums = {
   taxIncluded: Type.Boolean(),
   total: MoneySchema,
 }
-const people = {
-  shippingAddress: nullable(AddressSchema),
-  billingAddress: nullable(AddressSchema),
-  note: nullable(Type.String()),
-  metadata: MetadataSchema,
-}
-
 export const CartSchema = named(
   'Cart',
   closed({
@@ -120,7 +116,10 @@ export const CartSchema = named(
     ),
     ...sums,
     email: nullable(Type.String()),
-    ...people,
+    shippingAddress: nullable(AddressSchema),
+    billingAddress: nullable(AddressSchema),
+    note: nullable(Type.String()),
+    metadata: MetadataSchema,
     shippingMethod: nullable(Type.String()),
     shippingMethods: Type.Array(closed({ id: Type.String(), title: Type.String(), price: MoneySchema })),
     problems: Type.Array(
@@ -162,7 +161,8 @@ export const OrderSchema = named(
     id: idSchema('ord'),
     number: Type.String(),
     cartId: idSchema('cart'),
-    token: nullable(
+    token: readableBy(
+      CUSTOMERS,
       Type.String({ description: "A guest's proof, sent as X-Order-Token; null when the order is a customer's." }),
     ),
     ...states,
@@ -183,8 +183,11 @@ export const OrderSchema = named(
     ...sums,
     shippingTax: MoneySchema,
     refunded: MoneySchema,
-    email: Type.String(),
-    ...people,
+    email: readableBy(CUSTOMERS, Type.String()),
+    shippingAddress: readableBy(CUSTOMERS, AddressSchema),
+    billingAddress: readableBy(CUSTOMERS, AddressSchema),
+    note: readableBy(CUSTOMERS, Type.String()),
+    metadata: MetadataSchema,
     shippingMethod: nullable(closed({ id: Type.String(), title: Type.String() })),
     holdUntil: nullable(TimeSchema),
     placedAt: TimeSchema,
@@ -202,7 +205,7 @@ export const OrderSummarySchema = named(
     total: MoneySchema,
     refunded: MoneySchema,
     units: Type.Integer(),
-    email: Type.String(),
+    email: readableBy(CUSTOMERS, Type.String()),
     placedAt: TimeSchema,
   }),
 )

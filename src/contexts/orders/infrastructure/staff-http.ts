@@ -53,7 +53,7 @@ export const staffOrderRoutes =
       (request, reply) =>
         answer(request, reply, async (work) => {
           const order = await changeStatus(use, work, request.params.id, request.body.status)
-          return ok((await showOrder.withPayment(work.tx, order)).view)
+          return ok((await showOrder.withPayment(work.tx, order, work.actor)).view)
         }),
     )
 
@@ -77,7 +77,7 @@ export const staffOrderRoutes =
       (request, reply) =>
         answer(request, reply, async (work) => {
           const order = await use.shipOrder(work, request.params.id, request.body)
-          return created((await showOrder.withPayment(work.tx, order)).view, `/v1/orders/${order.id}`)
+          return created((await showOrder.withPayment(work.tx, order, work.actor)).view, `/v1/orders/${order.id}`)
         }),
     )
 
@@ -97,7 +97,7 @@ export const staffOrderRoutes =
       (request, reply) =>
         answer(request, reply, async (work) => {
           const { order, taken } = await use.takeBackItems(work, request.params.id, request.body)
-          const { view } = await showOrder.withPayment(work.tx, order)
+          const { view } = await showOrder.withPayment(work.tx, order, work.actor)
           const items = taken.items.map(({ refundMinor, ...item }) => ({
             ...item,
             worth: money(refundMinor, order.currency),

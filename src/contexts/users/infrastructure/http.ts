@@ -4,6 +4,7 @@ import type { UserId } from '#kernel/ids.ts'
 import { created, ok } from '#platform/http/answer.ts'
 import { placeOf } from '#platform/http/cursor.ts'
 import { etagOf, versionOf } from '#platform/http/etag.ts'
+import { refuseSearchBy } from '#platform/http/fields.ts'
 import { closed, EmailSchema, idSchema, named, pageQuery, pageSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
@@ -70,9 +71,10 @@ export const userRoutes =
           querystring: UserQuery,
           response: { 200: named('UserPage', pageSchema(UserSchema)) },
         },
-        config: { permission: 'users:read' },
+        config: { permission: 'users:read', refuses: ['platform.forbidden-field'] },
       },
-      async ({ query: { limit = 20, cursor, email, kind } }) => {
+      async ({ actor, query: { limit = 20, cursor, email, kind } }) => {
+        if (email !== undefined) refuseSearchBy('email', 'customers:read', actor)
         const [afterId] = cursor === undefined ? [] : placeOf(cursor, 'text')
         const { data, nextCursor } = await views.listUsers({ limit, afterId, email, kind })
         return { data: [...data], nextCursor }

@@ -1,5 +1,6 @@
 import { Type } from '@fastify/type-provider-typebox'
-import { closed, idSchema, named, nullable, TimeSchema } from '#platform/http/schemas.ts'
+import { readableBy } from '#platform/http/fields.ts'
+import { closed, idSchema, named, TimeSchema } from '#platform/http/schemas.ts'
 import { PASSWORD_MAX_LENGTH } from '../domain/password-rules.ts'
 import { ALL_PERMISSIONS } from '../domain/roles.ts'
 import { LOCALES } from './letters/letters.ts'
@@ -31,9 +32,9 @@ export const UserSchema = named(
   'UserView',
   closed({
     id: idSchema('usr'),
-    email: Type.String(),
+    email: readableBy('customers:read', Type.String()),
     emailVerified: Type.Boolean(),
-    name: nullable(Type.String()),
+    name: readableBy('customers:read', Type.String()),
     roles: Type.Unsafe<readonly string[]>({ type: 'array', items: { type: 'string' } }),
     disabled: Type.Boolean(),
     createdAt: TimeSchema,
