@@ -74,7 +74,13 @@ test('P24: what is sealed stands where a column says so, and all of it opens the
     'users.users.name',
   ])
     expect(used).toContain(column)
-  for (const column of ['users.sessions.device', 'users.second_factors.secret', 'platform.audit_log.address'])
+  for (const column of [
+    'users.sessions.device',
+    'users.second_factors.secret',
+    'users.addresses.address',
+    'users.links.new_email',
+    'platform.audit_log.address',
+  ])
     expect(used).toContain(column)
   const { code, output } = await cluster.stoa('rotate-keys', '--json')
   expect(code, output).toBe(0)
@@ -141,6 +147,8 @@ async function customerBuys(url: string, variantId: string): Promise<void> {
   plant('refresh token', fresh.refreshToken)
   const bearer = { authorization: `Bearer ${plant('access token', fresh.accessToken)}`, ...device }
   await secondFactor(url, bearer)
+  expect((await send(url, 'POST', '/v1/users/me/addresses', address('address book'), bearer)).status).toBe(201)
+  expect((await send(url, 'POST', '/v1/users/me/email', { email: email('new') }, bearer)).status).toBe(202)
   const cart = {
     currency: 'USD',
     items: [{ variantId, quantity: 1 }],
