@@ -31,8 +31,9 @@ export function openRedis({ url, log }: { url: string; log: Log }): Redis {
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   })
   let away = false
+  let closing = false
   const isAway = (error?: Error) => {
-    if (!away) log.warn({ err: error }, 'Redis is away')
+    if (!away && !closing) log.warn({ err: error }, 'Redis is away')
     away = true
   }
   client.on('error', isAway)
@@ -53,7 +54,10 @@ export function openRedis({ url, log }: { url: string; log: Log }): Redis {
     },
     connect: () =>
       Promise.race([client.connect().catch(isAway), new Promise<void>((late) => setTimeout(late, CONNECT_MS).unref())]),
-    close: () => client.disconnect(),
+    close: () => {
+      closing = true
+      client.disconnect()
+    },
   }
 }
 
