@@ -312,6 +312,49 @@ describe('Anti-automation: each flow of the shop has its limit', () => {
     expect(answers.slice(11)).toEqual(Array(2).fill('users.too-many-attempts'))
   })
 
+  test('mail that anybody can ask for in somebody’s name reaches them five times an hour, whoever asks from wherever', async () => {
+    const email = 'often@shop.example'
+    const password = 'ninety-one quiet lanterns drift'
+    expect((await send('POST', '/v1/auth/register', { email, password })).statusCode).toBe(201)
+    const ask = (index: number) =>
+      shop.app.http.inject({
+        method: 'POST',
+        url: '/v1/auth/forgot-password',
+        remoteAddress: `198.51.100.${index}`,
+        payload: { email: index % 2 ? email : email.toUpperCase() },
+      })
+    for (let index = 0; index < 9; index++) {
+      const answer = await ask(index)
+      expect([answer.statusCode, answer.json().email.toLowerCase()]).toEqual([202, email])
+      await shop.app.settle()
+    }
+    await shop.app.runJobs()
+    const mails: { to: string; subject: string }[] = (await send('GET', '/dev/mailbox.json')).json()
+    expect(mails.filter(({ to, subject }) => to === email && /password/i.test(subject))).toHaveLength(5)
+  })
+
+  test('X-Buyer-IP: an API key names its shopper, who is limited as if they had come themselves', async () => {
+    const made = await shop.send(
+      'POST',
+      '/v1/api-keys',
+      { name: 'Shop', permissions: ['orders:read'] },
+      await shop.asOwner(),
+    )
+    expect(made.status).toBe(201)
+    const key = { authorization: `Bearer ${made.body.secret}` }
+    const policy = async (headers: Record<string, string>) =>
+      (await send('POST', '/v1/carts', {}, headers)).headers['ratelimit-policy']
+    expect(await policy(key)).toBe('"writes";q=6000;w=60')
+    expect(await policy({ ...key, 'x-buyer-ip': '198.51.100.200' })).toBe('"writes";q=600;w=60')
+    const direct = await shop.app.http.inject({
+      method: 'POST',
+      url: '/v1/carts',
+      remoteAddress: '198.51.100.200',
+      payload: {},
+    })
+    expect(direct.headers.ratelimit).toBe('"writes";r=598;t=60')
+  })
+
   test('what the catalogue shows to all, and what providers report, is never turned away', async () => {
     for (const url of ['/v1/products', '/v1/categories', '/v1/store', '/health', '/metrics', '/openapi.json']) {
       const answer = await send('GET', url)

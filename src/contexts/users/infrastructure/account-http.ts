@@ -7,7 +7,7 @@ import type { UserUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
 import { isStaff } from '../domain/roles.ts'
 import { requireRecent } from '../domain/session.ts'
-import { AUTH_LIMITS } from './limits.ts'
+import { AUTH_LIMITS, MAIL_TO } from './limits.ts'
 import { PasswordSchema } from './schemas.ts'
 import type { UserViews } from './user-views.ts'
 
@@ -27,8 +27,12 @@ const noted = (body: { email: string }): Answer<{ email: string }> => ({ status:
 
 /** Proving an e-mail address, and changing it or the password. Hashing is done before the database is asked for a connection. */
 export const accountRoutes =
-  (use: UserUseCases, views: UserViews, { db, clock, perform, answer }: Platform): FastifyPluginAsyncTypebox =>
+  (use: UserUseCases, views: UserViews, { db, clock, perform, answer, limits }: Platform): FastifyPluginAsyncTypebox =>
   async (app) => {
+    const mailTo = limits.define('mail-to', MAIL_TO)
+    /** Whether this address may be written to once more; what is answered does not tell. */
+    const mayGetMail = async ({ email }: { email: string }) => (await mailTo.take(email)).allowed
+
     app.post(
       '/auth/resend-verification',
       {
@@ -42,8 +46,12 @@ export const accountRoutes =
         },
         config: { permission: 'public', limits: AUTH_LIMITS.askForMail },
       },
-      (request, reply) =>
-        answer(request, reply, async (work) => noted(await use.resendVerification(work, request.body))),
+      async (request, reply) => {
+        const may = await mayGetMail(request.body)
+        return answer(request, reply, async (work) =>
+          noted(may ? await use.resendVerification(work, request.body) : request.body),
+        )
+      },
     )
 
     app.post(
@@ -78,7 +86,12 @@ export const accountRoutes =
         },
         config: { permission: 'public', limits: AUTH_LIMITS.askForMail },
       },
-      (request, reply) => answer(request, reply, async (work) => noted(await use.forgotPassword(work, request.body))),
+      async (request, reply) => {
+        const may = await mayGetMail(request.body)
+        return answer(request, reply, async (work) =>
+          noted(may ? await use.forgotPassword(work, request.body) : request.body),
+        )
+      },
     )
 
     app.post(
@@ -153,15 +166,22 @@ export const accountRoutes =
           body: AddressBody,
           response: { 202: Noted },
         },
-        config: { permission: 'account:write', idempotency: 'none', refuses: ['users.reauthentication-required'] },
+        config: {
+          permission: 'account:write',
+          idempotency: 'none',
+          refuses: ['users.reauthentication-required'],
+          limits: AUTH_LIMITS.askForMail,
+        },
       },
-      (request, reply) =>
-        answer(request, reply, async (work) => {
+      async (request, reply) => {
+        const may = await mayGetMail(request.body)
+        return answer(request, reply, async (work) => {
           const { userId } = work.actor
           if (!userId) throw refuse('users.not-found')
           requireRecent(work.actor, work.now)
-          return noted(await use.askEmailChange(work, userId, request.body))
-        }),
+          return noted(may ? await use.askEmailChange(work, userId, request.body) : request.body)
+        })
+      },
     )
 
     app.post(

@@ -8,3 +8,6 @@ export const AUTH_LIMITS = {
   askForMail: [{ name: 'ask-for-mail', per: 'address', points: 20, seconds: 3_600 }],
   useToken: [{ name: 'use-token', per: 'address', points: 30, seconds: 600 }],
 } as const satisfies Record<string, readonly RouteLimit[]>
+
+/** How often one address is sent what anybody can ask for in its name; beyond it the answer is the same, and nothing is sent. */
+export const MAIL_TO = { points: 5, seconds: 3_600 } as const
