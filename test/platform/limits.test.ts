@@ -135,11 +135,11 @@ describe('with Redis', () => {
     const started = performance.now()
     expect(await limiter.take('key')).toMatchObject({ allowed: true, remaining: 3 })
     const first = performance.now()
-    expect(await allowedOf(100, () => limiter.take('key'))).toBe(3)
+    for (let index = 0; index < 20; index++) expect(await limiter.take('key')).toMatchObject({ allowed: index < 3 })
     const then = performance.now()
     server.signal('SIGCONT')
-    expect(first - started).toBeLessThan(250)
-    expect(then - first).toBeLessThan(50)
+    expect(first - started).toBeLessThan(500)
+    expect(then - first).toBeLessThan(1_000) // at 100 ms each it would be 2,000
     expect(
       await eventually(
         () => limiter.peek('key'),
@@ -153,8 +153,8 @@ describe('with Redis', () => {
     await limiter.take('key', 9)
     await server.kill()
     const started = performance.now()
-    expect(await allowedOf(100, () => limiter.take('key'))).toBe(1)
-    expect(performance.now() - started).toBeLessThan(150)
+    for (let index = 0; index < 20; index++) expect(await limiter.take('key')).toMatchObject({ allowed: index < 1 })
+    expect(performance.now() - started).toBeLessThan(1_000)
     await server.start()
     expect(
       await eventually(
