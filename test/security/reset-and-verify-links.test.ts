@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { bearer, PASSWORD, peopleOf } from '../contexts/users/people.ts'
+import { sqlOf } from '../contexts/users/sql.ts'
+import { type TestShop, testShop } from '../kit/shop.ts'
+
+/** ASVS 6.4.1, 6.5.1, 11.5.1: what a link of a mail is good for, and when it is no longer. */
+let shop: TestShop
+let people: ReturnType<typeof peopleOf>
+beforeAll(async () => {
+  shop = await testShop({ STOREFRONT_URL: 'https://shop.example', PUBLIC_URL: 'https://api.shop.example' })
+  people = peopleOf(shop)
+})
+afterAll(() => shop.close())
+
+const NEW_PASSWORD = 'another horse of that colour'
+const post = (url: string, body: object, headers = {}) => shop.send('POST', url, body, headers)
+
+/** The newest mail to an address. */
+async function mailTo(email: string): Promise<{ text: string; html: string }> {
+  await shop.app.settle()
+  await shop.app.runJobs()
+  const { body } = await shop.send('GET', '/dev/mailbox.json')
+  return body.find(({ to }: { to: string }) => to === email)
+}
+const resetLink = async (email: string, headers = {}) => {
+  await post('/v1/auth/forgot-password', { email }, headers)
+  return /(\S+)#token=([\w-]+)/.exec((await mailTo(email)).text) as unknown as [string, string, string]
+}
+const reset = (token: string, password = NEW_PASSWORD) => post('/v1/auth/reset-password', { token, password })
+const invalid = { status: 400, body: { code: 'users.invalid-link' } }
+
+describe('Reset / verify tokens', () => {
+  test('256 random bits, hashed at rest, in no event, job or receipt', async () => {
+    await people.register('bits@shop.example')
+    const [, , token] = await resetLink('bits@shop.example')
+    expect(Buffer.from(token, 'base64url')).toHaveLength(32)
+    const kept = await sqlOf<{ whole: string }>(
+      shop,
+      `select t::text as whole from users.links t union all select t::text from platform.events t
+       union all select t::text from graphile_worker._private_jobs t union all select t::text from platform.receipts t`,
+    )
+    const all = kept.map(({ whole }) => whole).join('\n')
+    for (const form of [token, Buffer.from(token, 'base64url').toString('hex'), Buffer.from(token).toString('hex')])
+      expect(all).not.toContain(form)
+  })
+
+  test('reuse → 400; so is a link of another purpose, a changed one and none', async () => {
+    await people.register('reuse@shop.example')
+    const verify = /#token=([\w-]+)/.exec((await mailTo('reuse@shop.example')).text)?.[1] ?? ''
+    expect(await reset(verify)).toMatchObject(invalid)
+    const [, , token] = await resetLink('reuse@shop.example')
+    for (const url of ['verify-email', 'change-email'])
+      expect(await post(`/v1/auth/${url}`, { token })).toMatchObject(invalid)
+    expect(await reset(`${token.slice(0, -2)}AA`)).toMatchObject(invalid)
+    expect(await reset('x')).toMatchObject(invalid)
+    expect((await reset(token)).status).toBe(204)
+    expect(await reset(token)).toMatchObject(invalid)
+    expect((await people.logIn('reuse@shop.example', NEW_PASSWORD)).status).toBe(200)
+  })
+
+  test('links end: a reset link after 30 minutes, one that verifies after 60', async () => {
+    const before = shop.clock.now
+    await people.register('late@shop.example')
+    const verify = /#token=([\w-]+)/.exec((await mailTo('late@shop.example')).text)?.[1] ?? ''
+    const [, , token] = await resetLink('late@shop.example')
+    shop.clock.advance(30)
+    expect(await reset(token)).toMatchObject(invalid)
+    shop.clock.advance(30)
+    expect(await post('/v1/auth/verify-email', { token: verify })).toMatchObject(invalid)
+    const bounds = await sqlOf<{ minutes: number }>(
+      shop,
+      'select max(extract(epoch from expires_at - created_at) / 60)::int as minutes from users.links',
+    )
+    expect(bounds).toEqual([{ minutes: 60 }])
+    shop.clock.now = before
+  })
+
+  test('bound to the user, the purpose and the present password: a new password voids what was sent before', async () => {
+    const session = await people.customer('bound@shop.example')
+    const [, , token] = await resetLink('bound@shop.example')
+    const body = { currentPassword: PASSWORD, password: NEW_PASSWORD }
+    expect((await post('/v1/users/me/password', body, bearer(session))).status).toBe(204)
+    expect(await reset(token, 'a third horse entirely')).toMatchObject(invalid)
+    expect((await people.logIn('bound@shop.example', NEW_PASSWORD)).status).toBe(200)
+  })
+
+  test('a disabled account gets no link, and its link is none', async () => {
+    const session = await people.customer('disabled@shop.example')
+    const [, , token] = await resetLink('disabled@shop.example')
+    await sqlOf(shop, 'update users.users set disabled_at = now() where id = $1', session.body.user.id)
+    expect(await reset(token)).toMatchObject(invalid)
+  })
+
+  test('Host header poisoning: the link’s host is the configured one', async () => {
+    await people.register('host@shop.example')
+    const headers = { host: 'evil.example', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'http' }
+    const [, address] = await resetLink('host@shop.example', headers)
+    expect(address).toBe('https://shop.example/reset-password')
+    const { text, html } = await mailTo('host@shop.example')
+    expect(text + html).not.toContain('evil.example')
+  })
+})
+
+describe('Change needs current; re-auth', () => {
+  test('password and e-mail: without a recent login 403, with a wrong current password 401', async () => {
+    const before = shop.clock.now
+    const session = await people.customer('recent@shop.example')
+    shop.clock.advance(9)
+    const wrong = { currentPassword: 'a wrong one entirely', password: NEW_PASSWORD }
+    expect(await post('/v1/users/me/password', wrong, bearer(session))).toMatchObject({
+      status: 401,
+      body: { code: 'users.wrong-credentials' },
+    })
+    shop.clock.advance(1.1)
+    const { body } = await people.refresh(session.body.refreshToken)
+    const later = { authorization: `Bearer ${body.accessToken}` }
+    const needed = { status: 403, body: { code: 'users.reauthentication-required' } }
+    const right = { currentPassword: PASSWORD, password: NEW_PASSWORD }
+    expect(await post('/v1/users/me/password', right, later)).toMatchObject(needed)
+    expect(await post('/v1/users/me/email', { email: 'else@shop.example' }, later)).toMatchObject(needed)
+    expect(await shop.send('DELETE', '/v1/users/me', undefined, later)).toMatchObject(needed)
+    expect((await post('/v1/auth/reauthentication', { password: PASSWORD }, later)).status).toBe(204)
+    expect((await post('/v1/users/me/password', right, later)).status).toBe(204)
+    shop.clock.now = before
+  })
+})
