@@ -14,6 +14,7 @@ import { makeAnswer } from '#platform/http/answer.ts'
 import { addHealth } from '#platform/http/health.ts'
 import { describeApi } from '#platform/http/openapi.ts'
 import { operationRoutes } from '#platform/http/operations.ts'
+import { originsOf } from '#platform/http/origins.ts'
 import { addPages } from '#platform/http/pages.ts'
 import { makeServer } from '#platform/http/server.ts'
 import { runDueJobs, startJobs } from '#platform/jobs/jobs.ts'
@@ -102,6 +103,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   const mail = await openMail({ ...config, clock })
   const redis = config.redisUrl && config.rateLimits ? openRedis({ url: config.redisUrl, log }) : undefined
   const limits = makeLimits({ enabled: config.rateLimits, clock, encryption, redis })
+  const origins = originsOf(config)
   const platform: Platform = {
     db,
     perform,
@@ -111,6 +113,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     guestTokens,
     mail: mail.mailer,
     limits,
+    origins,
     pump,
     ...makeAnswer(db, perform, encryption),
   }
@@ -133,7 +136,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   metrics.add(...measures, ...all.flatMap((context) => context.measures))
 
   const problems: Problems = Object.assign({}, platformProblems, ...all.map((context) => context.problems))
-  const http = await makeServer({ ...config, log, metrics, authenticate: contexts.users.authenticate, limits })
+  const http = await makeServer({ ...config, log, metrics, authenticate: contexts.users.authenticate, limits, origins })
   await describeApi(http, { problems, publicUrl: config.publicUrl, authenticationRefuses: ['users.invalid-token'] })
   addHealth(http, db, metrics)
   for (const context of all) await http.register(context.routes, { prefix: '/v1' })

@@ -142,7 +142,7 @@ export function readConfig(env: Environment = process.env): Config {
       ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
       production ? 'info' : 'warn',
     ),
-    corsOrigins: read.list('CORS_ORIGINS', []),
+    corsOrigins: read.list('CORS_ORIGINS', []).map(originOf),
     trustedProxies: read.list('TRUSTED_PROXIES', []),
     bodyLimitBytes: read.integer('BODY_LIMIT_BYTES', 1_048_576, 1_024, 104_857_600),
     importLimitBytes: read.integer('IMPORT_LIMIT_BYTES', 33_554_432, 1_024, 104_857_600),
@@ -180,6 +180,12 @@ export function readConfig(env: Environment = process.env): Config {
     sampleCatalogue: read.oneOf('SAMPLE_CATALOGUE', ['true', 'false'], production ? 'false' : 'true') === 'true',
     failpoints,
   })
+}
+
+function originOf(text: string): string {
+  if (/^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text && !text.includes('*'))
+    return text
+  throw new ConfigError(`CORS_ORIGINS must be a list of origins such as https://shop.example, not ${text}.`)
 }
 
 const definedIn = (env: Environment) => Object.fromEntries(Object.entries(env).filter(([, value]) => value))

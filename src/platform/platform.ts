@@ -4,6 +4,7 @@ import type { Problems } from '#kernel/refusal.ts'
 import type { Perform } from './db/perform.ts'
 import type { Reactions, Reader } from './db/work.ts'
 import type { AnswerRequest } from './http/answer.ts'
+import type { Origins } from './http/origins.ts'
 import type { Pump, PumpOptions } from './jobs/pump.ts'
 import type { Task } from './jobs/task.ts'
 import type { Limits } from './limits/limits.ts'
@@ -23,6 +24,7 @@ export type Platform = AnswerRequest & {
   readonly guestTokens: GuestTokens
   readonly mail: Mailer
   readonly limits: Limits
+  readonly origins: Origins
   /** Background work of this process: started where the process works on the background, and only woken elsewhere. */
   readonly pump: (options: Omit<PumpOptions, 'log'>) => Pump
 }

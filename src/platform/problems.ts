@@ -34,6 +34,11 @@ export const platformProblems = {
     title: 'Not allowed',
     advice: 'Your roles do not carry the permission that this operation needs.',
   },
+  'platform.foreign-origin': {
+    kind: 'forbidden',
+    title: 'This page may not use the cookie',
+    advice: 'Ask from a page of PUBLIC_URL, STOREFRONT_URL or CORS_ORIGINS: the browser names it in Origin.',
+  },
   'platform.second-factor-missing': {
     kind: 'forbidden',
     title: 'Staff need a second factor here',

@@ -2,6 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { Type } from 'typebox'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { describeApi } from '#platform/http/openapi.ts'
+import { originsOf } from '#platform/http/origins.ts'
 import { allRoutes } from '#platform/http/routes.ts'
 import { closed } from '#platform/http/schemas.ts'
 import { makeServer } from '#platform/http/server.ts'
@@ -110,7 +111,12 @@ describe('the service refuses to boot', () => {
     const app = await makeServer({
       ...{
         production: false,
-        corsOrigins: [],
+        origins: originsOf({
+          production: false,
+          corsOrigins: [],
+          publicUrl: 'https://api.example',
+          storefrontUrl: 'https://api.example',
+        }),
         trustedProxies: [],
         bodyLimitBytes: 1_024,
         requestTimeoutMs: 1_000,

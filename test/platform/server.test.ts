@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Actor } from '#platform/db/work.ts'
+import { originsOf } from '#platform/http/origins.ts'
 import { closed } from '#platform/http/schemas.ts'
 import { makeServer, type ServerOptions } from '#platform/http/server.ts'
 import { refuse } from '#platform/problems.ts'
@@ -21,7 +22,12 @@ const options: Omit<ServerOptions, 'limits'> = {
     if (authorization) throw refuse('platform.unauthenticated')
     return guest
   },
-  corsOrigins: ['https://shop.example'],
+  origins: originsOf({
+    production: true,
+    corsOrigins: ['https://shop.example'],
+    publicUrl: 'https://api.example',
+    storefrontUrl: 'https://api.example',
+  }),
   trustedProxies: [],
   bodyLimitBytes: 2_048,
   requestTimeoutMs: 2_000,

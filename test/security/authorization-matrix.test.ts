@@ -161,9 +161,11 @@ afterAll(() => buying?.close())
 const pathOf = (path: string, { id, itemId }: Ids) => path.replace('{id}', id).replaceAll(/\{\w+\}/g, itemId)
 const nonsense: Ids = { id: 'nonsense', itemId: 'nonsense' }
 const rowOf = (id: string): Row => ROWS[id] ?? { who: [] }
+/** Without any refresh token it is 401 to everybody: it gets one that does not fit. */
+const UNFIT: Readonly<Record<string, object>> = { refreshSession: { refreshToken: '' } }
 /** Asks without a body that fits: whoever may not ask is told so before anything else is looked at. */
-const ask = ({ method, path }: Operation, headers: Headers) =>
-  buying.send(method, pathOf(path, nonsense), undefined, headers)
+const ask = ({ id, method, path }: Operation, headers: Headers) =>
+  buying.send(method, pathOf(path, nonsense), UNFIT[id], headers)
 
 /** Which operations these credentials are refused, with which status. */
 async function refusals(headers: Headers, status: number): Promise<string[]> {

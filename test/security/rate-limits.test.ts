@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Actor } from '#platform/db/work.ts'
 import { networkOf } from '#platform/http/address.ts'
 import { DEFAULT_LIMITS, SERVER_TIMES } from '#platform/http/limits.ts'
+import { originsOf } from '#platform/http/origins.ts'
 import { makeServer } from '#platform/http/server.ts'
 import { type Opened, type PayableShop, payableShop } from '../contexts/payments/shop.ts'
 import { limitsHere } from '../kit/limits.ts'
@@ -26,7 +27,12 @@ async function server(trustedProxies: string[] = []) {
       if (kind === 'server') return { kind, userId: null, apiKeyId: id as never, address, permissions }
       return { kind: kind as 'customer', userId: id as never, address, permissions }
     },
-    corsOrigins: ['https://shop.example'],
+    origins: originsOf({
+      production: true,
+      corsOrigins: ['https://shop.example'],
+      publicUrl: 'https://api.example',
+      storefrontUrl: 'https://api.example',
+    }),
     trustedProxies,
     bodyLimitBytes: 2_048,
     requestTimeoutMs: 2_000,
@@ -252,7 +258,18 @@ async function makeServerWith(...all: { points: number }[]) {
   const log = { warn() {}, info() {}, error() {}, child: () => log }
   const app = await makeServer({
     ...{ production: true, log: log as never, metrics: { observe() {} }, limits: limitsHere() },
-    ...{ corsOrigins: [], trustedProxies: [], bodyLimitBytes: 2_048, requestTimeoutMs: 2_000, drainMs: 0 },
+    ...{
+      origins: originsOf({
+        production: true,
+        corsOrigins: [],
+        publicUrl: 'https://api.example',
+        storefrontUrl: 'https://api.example',
+      }),
+      trustedProxies: [],
+      bodyLimitBytes: 2_048,
+      requestTimeoutMs: 2_000,
+      drainMs: 0,
+    },
     authenticate: async ({ address }) => ({ kind: 'guest', userId: null, address, permissions: new Set() }),
   })
   for (const [index, { points }] of all.entries())

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
+import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import { Ajv } from 'ajv'
 import addFormatsModule from 'ajv-formats'
@@ -13,6 +14,7 @@ import type { HttpMetrics } from '#platform/telemetry/metrics.ts'
 import { refuseOpenSchemas } from './closed.ts'
 import { ruleFields } from './fields.ts'
 import { limitRoutes } from './limits.ts'
+import type { Origins } from './origins.ts'
 import { type Authenticate, guardRoutes } from './permissions.ts'
 import { escapePointer, makeErrorHandler, PROBLEM_TYPE, problemOf } from './problem.ts'
 import { allowedMethods, watchRoutes } from './routes.ts'
@@ -27,7 +29,7 @@ export type ServerOptions = {
   readonly metrics: HttpMetrics
   readonly authenticate: Authenticate
   readonly limits: Limits
-  readonly corsOrigins: readonly string[]
+  readonly origins: Origins
   readonly trustedProxies: readonly string[]
   readonly bodyLimitBytes: number
   readonly requestTimeoutMs: number
@@ -66,6 +68,8 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   ruleFields(app)
   observe(app, options)
   await app.register(cors, corsOf(options))
+  // Parsed by the few routes that take any.
+  await app.register(cookie, { hook: false })
   guardRoutes(app, options.authenticate)
   limitRoutes(app, options)
   refuseUnreadBodies(app)
@@ -185,13 +189,11 @@ const securityHeadersOf = (production: boolean): Readonly<Record<string, string>
 
 const actorOf = ({ actor }: FastifyRequest) => (actor ? { actor: actor.kind, actorId: actorIdOf(actor) } : {})
 
-const LOCALHOST = /^http:\/\/(localhost|127\.0\.0\.1)(:\d{1,5})?$/
-
-function corsOf({ production, corsOrigins }: ServerOptions) {
-  const allowed = new Set(corsOrigins)
+function corsOf({ origins }: ServerOptions) {
   return {
     origin: (origin: string | undefined, decide: (error: null, allow: boolean) => void) =>
-      decide(null, origin !== undefined && (allowed.has(origin) || (!production && LOCALHOST.test(origin)))),
+      decide(null, origins.mayCall(origin)),
+    credentials: true,
     methods: ['GET', 'POST', 'PATCH', 'DELETE'],
     allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'X-Cart-Token', 'X-Order-Token'],
     exposedHeaders: [

@@ -1,7 +1,7 @@
 import { createHash, createHmac, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
 
 /** How long a device is known after a login on it. */
-const DAYS = 90
+export const DEVICE_TOKEN_SECONDS = 90 * 86_400
 
 /**
  * What a device shows to be told from strangers: it logged in as this user before. It opens nothing by itself. Not stored
@@ -15,7 +15,7 @@ export function makeDeviceTokens(secrets: readonly KeyObject[]) {
   return {
     /** A token for this user's device, good for 90 days. */
     newDeviceToken: (userId: string, now: Date): string => {
-      const claims = `${randomBytes(16).toString('base64url')}.${Math.floor(now.getTime() / 1000) + DAYS * 86_400}`
+      const claims = `${randomBytes(16).toString('base64url')}.${Math.floor(now.getTime() / 1000) + DEVICE_TOKEN_SECONDS}`
       return `${claims}.${signed(first, userId, claims).toString('base64url')}`
     },
     /** Whether this is a token of one of this user's devices, and still good. */

@@ -10,6 +10,7 @@ import { openDatabase } from '#platform/db/pool.ts'
 import { systemActor } from '#platform/db/system.ts'
 import type { Actor, Work } from '#platform/db/work.ts'
 import { makeAnswer } from '#platform/http/answer.ts'
+import { originsOf } from '#platform/http/origins.ts'
 import { allRoutes } from '#platform/http/routes.ts'
 import { makeServer } from '#platform/http/server.ts'
 import { newId } from '#platform/ids.ts'
@@ -58,6 +59,7 @@ export async function testCatalogue() {
     guestTokens,
     mail: { send: async () => {}, close: async () => {} },
     limits: noLimits(),
+    origins: originsOf(config),
     pump: () => idle,
     ...makeAnswer(db, perform, encryption),
   }
@@ -68,6 +70,7 @@ export async function testCatalogue() {
     log,
     metrics,
     limits: noLimits(),
+    origins: platform.origins,
     authenticate: async ({ authorization: role }) => actorOf((role ?? 'guest') as Role),
   })
   await http.register(context.routes, { prefix: '/v1' })

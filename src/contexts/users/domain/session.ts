@@ -5,6 +5,8 @@ import { refuse } from './problems.ts'
 
 const DAY_MS = 24 * 60 * 60_000
 const IDLE_DAYS = 30
+/** How long a refresh token is good for. */
+export const IDLE_SECONDS = IDLE_DAYS * 86_400
 const ABSOLUTE_DAYS = 90
 export const RECENT_MINUTES = 10
 

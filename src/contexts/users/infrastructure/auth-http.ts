@@ -1,9 +1,11 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { created, noContent, ok } from '#platform/http/answer.ts'
-import { closed, EmailSchema, named, nullable } from '#platform/http/schemas.ts'
+import { closed, EmailSchema, named, nullable, oneOf } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
+import { refuse } from '../domain/problems.ts'
+import { deviceCookieOf, forgetRefreshCookie, keepInCookies, refreshCookieOf } from './cookies.ts'
 import { AUTH_LIMITS } from './limits.ts'
 import { CodeSchema, LocaleSchema, NameSchema, PasswordSchema, UserSchema } from './schemas.ts'
 
@@ -21,6 +23,11 @@ const DeviceTokenSchema = Type.String({
   maxLength: 200,
   description: 'Of a login on this device: it is told from strangers then, whose failures do not count against it.',
 })
+const RefreshTokenInSchema = Type.Unsafe<'cookie' | 'body'>({
+  ...oneOf('cookie', 'body'),
+  default: 'body',
+  description: '`cookie`: the browser keeps it where no script reads it, and shows it by itself.',
+})
 const Credentials = named(
   'Credentials',
   closed({
@@ -28,15 +35,27 @@ const Credentials = named(
     password: PasswordSchema,
     code: Type.Optional(CodeSchema),
     deviceToken: Type.Optional(DeviceTokenSchema),
+    refreshTokenIn: Type.Optional(RefreshTokenInSchema),
   }),
 )
 const RefreshTokenSchema = Type.String({ minLength: 1, maxLength: 200 })
+const Refresh = named(
+  'RefreshSession',
+  closed({
+    refreshToken: Type.Optional(RefreshTokenSchema),
+    refreshTokenIn: Type.Optional(RefreshTokenInSchema),
+  }),
+)
 const LogOut = named('LogOut', closed({ refreshToken: Type.Optional(RefreshTokenSchema) }))
 const LoggedIn = named(
   'LoggedIn',
   closed({
     accessToken: Type.String({ description: 'Send it as `Authorization: Bearer <token>`.' }),
-    refreshToken: Type.String({ description: 'Good for one refresh, which gives the next.' }),
+    refreshToken: nullable(
+      Type.String({
+        description: 'Good for one refresh, which gives the next; null: the browser keeps it in a cookie.',
+      }),
+    ),
     expiresIn: Type.Integer({ description: 'Seconds until the access token ends.' }),
     deviceToken: Type.Optional(DeviceTokenSchema),
     user: UserSchema,
@@ -45,7 +64,7 @@ const LoggedIn = named(
 
 /** Registering, logging in and out. Hashing is done before the database is asked for a connection. */
 export const authRoutes =
-  (use: UserUseCases, { answer, answerOne }: Platform): FastifyPluginAsyncTypebox =>
+  (use: UserUseCases, { answer, answerOne, origins }: Platform): FastifyPluginAsyncTypebox =>
   async (app) => {
     app.post(
       '/auth/register',
@@ -86,6 +105,7 @@ export const authRoutes =
           permission: 'public',
           limits: AUTH_LIMITS.logIn,
           refuses: [
+            'platform.foreign-origin',
             'users.wrong-credentials',
             'users.second-factor-required',
             'users.wrong-code',
@@ -96,8 +116,13 @@ export const authRoutes =
       },
       (request, reply) =>
         answerOne(request, reply, async (single) => {
-          const { email, ...shown } = request.body
-          return ok(await use.openSession(single, await use.checkPassword(single, { email }, shown), deviceOf(request)))
+          const { email, refreshTokenIn, ...shown } = request.body
+          const inCookie = refreshTokenIn === 'cookie'
+          if (inCookie) origins.refuseForeign(request, 'more')
+          const deviceToken = shown.deviceToken ?? (inCookie ? deviceCookieOf(request) : undefined)
+          const checked = await use.checkPassword(single, { email }, { ...shown, deviceToken })
+          const loggedIn = await use.openSession(single, checked, deviceOf(request))
+          return ok(inCookie ? keepInCookies(reply, loggedIn) : loggedIn)
         }),
     )
 
@@ -106,21 +131,27 @@ export const authRoutes =
       {
         schema: {
           operationId: 'refreshSession',
-          summary: 'Exchange a refresh token for a new access token and the next refresh token',
+          summary: 'Exchange a refresh token, of the body or else the cookie, for a new access token and the next one',
           tags: ['auth'],
-          body: named('RefreshSession', closed({ refreshToken: RefreshTokenSchema })),
+          body: nullable(Refresh),
           response: { 200: LoggedIn },
         },
         config: {
           permission: 'public',
           limits: AUTH_LIMITS.refresh,
-          refuses: ['users.invalid-refresh-token'],
+          refuses: ['users.invalid-refresh-token', 'platform.foreign-origin'],
         },
       },
       (request, reply) =>
-        answerOne(request, reply, async (single) =>
-          ok(await use.refreshSession(single, request.body.refreshToken, deviceOf(request))),
-        ),
+        answerOne(request, reply, async (single) => {
+          const { refreshToken, refreshTokenIn } = request.body ?? {}
+          const inCookie = refreshToken === undefined || refreshTokenIn === 'cookie'
+          const token = refreshToken ?? refreshCookieOf(request)
+          if (token === undefined) throw refuse('users.invalid-refresh-token')
+          if (inCookie) origins.refuseForeign(request, refreshToken === undefined ? 'cookie' : 'more')
+          const loggedIn = await use.refreshSession(single, token, deviceOf(request))
+          return ok(inCookie ? keepInCookies(reply, loggedIn) : loggedIn)
+        }),
     )
 
     app.post(
@@ -128,16 +159,20 @@ export const authRoutes =
       {
         schema: {
           operationId: 'logOut',
-          summary: 'End the session of the access token, or of the refresh token given; both are void at once',
+          summary: 'End the session of the access token, and that of the refresh token or cookie; all are void at once',
           tags: ['auth'],
           body: nullable(LogOut),
           response: { 204: Type.Null() },
         },
-        config: { permission: 'public' },
+        config: { permission: 'public', refuses: ['platform.foreign-origin'] },
       },
       (request, reply) =>
         answer(request, reply, async (work) => {
-          await use.logOut(work, request.body?.refreshToken)
+          const given = request.body?.refreshToken
+          const cookie = given === undefined ? refreshCookieOf(request) : undefined
+          if (cookie !== undefined) origins.refuseForeign(request, work.actor.sessionId ? 'more' : 'cookie')
+          await use.logOut(work, given ?? cookie)
+          if (cookie !== undefined) forgetRefreshCookie(request, reply)
           return noContent()
         }),
     )

@@ -5,6 +5,7 @@ import { closed, idSchema, named, nullable, pageQuery, pageSchema, TimeSchema } 
 import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
+import { forgetRefreshCookie } from './cookies.ts'
 import type { SessionViews } from './session-views.ts'
 
 const SessionSchema = named(
@@ -57,6 +58,7 @@ export const sessionRoutes =
       (request, reply) =>
         answer(request, reply, async (work) => {
           await use.endAllMySessions(work)
+          forgetRefreshCookie(request, reply)
           return noContent()
         }),
     )
