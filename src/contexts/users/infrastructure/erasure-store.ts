@@ -44,7 +44,9 @@ export function erasureStore(encryption: Encryption) {
           links as (delete from users.links where user_id = ${id}),
           factors as (delete from users.second_factors where user_id = ${id}),
           codes as (delete from users.recovery_codes where user_id = ${id}),
-          addresses as (delete from users.addresses where user_id = ${id})
+          addresses as (delete from users.addresses where user_id = ${id}),
+          failures as (
+            delete from users.failed_logins where key = (select email_index from users.users where id = ${id}))
         update users.users set email = null, email_index = sha256(convert_to(id, 'UTF8')), name = null,
           email_verified_at = null, password_hash = 'erased', roles = '{customer}', locale = 'en', disabled_at = ${now}, erased_at = ${now},
           version = version + 1, updated_at = ${now}
