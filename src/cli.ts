@@ -12,6 +12,7 @@ const commands = {
   erasures: () => import('./cli/erasures.ts'),
   replay: () => import('./cli/replay.ts'),
   show: () => import('./cli/show.ts'),
+  access: () => import('./cli/access.ts'),
   'rotate-keys': () => import('./cli/rotate-keys.ts'),
 }
 

@@ -36,7 +36,7 @@ import { hashRecoveryCode, newRecoveryCode } from './infrastructure/recovery-cod
 import { hashRefreshToken, newRefreshToken, refreshStore } from './infrastructure/refresh-store.ts'
 import { endOwnSessions, endSession, logOutSessions, revokeOtherSessions } from './infrastructure/revocation-store.ts'
 import { changeRole, insertRole, lockRoles, removeRole } from './infrastructure/role-store.ts'
-import { listRoles } from './infrastructure/role-views.ts'
+import { readAccess } from './infrastructure/role-views.ts'
 import { roleRoutes } from './infrastructure/roles-http.ts'
 import { rootRoutes } from './infrastructure/root-http.ts'
 import { secondFactorStore } from './infrastructure/second-factor-store.ts'
@@ -142,7 +142,7 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     findAddress: addresses.findAddress,
     repeatErasure: use.repeatErasure,
     listErasures: erasures.listErasures,
-    listRoles: () => listRoles(db),
+    readAccess: () => readAccess(db),
     problems: usersProblems,
     routes: async (app) => {
       await app.register(authRoutes(use, platform))

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { type TSchema, Type } from 'typebox'
 import type { Refusal } from '#kernel/refusal.ts'
 import type { Actor } from '#platform/db/work.ts'
@@ -120,4 +120,26 @@ export function ruleOf(schema: unknown, keyword: Keyword): FieldRule | undefined
     items: ruleOf(items, keyword) ?? branches.find((branch) => branch.items)?.items,
   }
   return rule.permission || rule.items || rule.properties.length > 0 ? rule : undefined
+}
+
+/** The fields of a route that ask for a permission of their own. */
+export function ruledFields({
+  schema,
+}: RouteOptions): readonly { field: string; may: 'read' | 'write'; permission: string }[] {
+  const { body, response = {} } = (schema ?? {}) as { body?: unknown; response?: Record<string, unknown> }
+  const fields = (schema: unknown, keyword: Keyword, may: 'read' | 'write') =>
+    namesIn(ruleOf(schema, keyword), '').map(([field, permission]) => ({ field, may, permission }))
+  return [
+    ...Object.values(response).flatMap((one) => fields(one, 'x-readable-by', 'read')),
+    ...fields(body, 'x-writable-by', 'write'),
+  ]
+}
+
+function namesIn(rule: FieldRule | undefined, at: string): (readonly [field: string, permission: string])[] {
+  if (!rule) return []
+  return [
+    ...(rule.permission ? [[at, rule.permission] as const] : []),
+    ...namesIn(rule.items, `${at}[]`),
+    ...rule.properties.flatMap(([name, inner]) => namesIn(inner, at ? `${at}.${name}` : name)),
+  ]
 }

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Reader } from '#platform/db/work.ts'
 import type { Role } from '../domain/granting.ts'
 import { refuse } from '../domain/problems.ts'
-import { FIRST_ROLES, FIXED_ROLES } from '../domain/roles.ts'
+import { FIRST_ROLES, FIXED_ROLES, PERMISSIONS } from '../domain/roles.ts'
 
 /** A role as answers show one. */
 export type RoleView = Role & { readonly editable: boolean }
@@ -27,6 +27,19 @@ export async function listRoles(db: Reader): Promise<RoleView[]> {
     ...rows.sort((a, b) => rank(a) - rank(b)).map(roleView),
     fixed('owner', owner),
   ]
+}
+
+/** Every permission, what it allows, and the roles whose holders have it, from guests to owners. */
+export async function readAccess(db: Reader) {
+  const roles = (await listRoles(db)).map(({ name, permissions, editable }) => {
+    const everybodys = editable ? customer.permissions : []
+    return { name, permissions: new Set<string>([...everybodys, ...permissions]) }
+  })
+  return Object.entries(PERMISSIONS).map(([name, allows]) => ({
+    permission: name,
+    allows,
+    roles: Object.fromEntries(roles.map((role) => [role.name, role.permissions.has(name)])),
+  }))
 }
 
 /** One role and its version; refuses users.role-not-found. */
