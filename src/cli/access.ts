@@ -52,11 +52,13 @@ export function report({ permissions, ...rest }: Access): string {
   if (!('routes' in rest)) return matrix
   const routes = table([
     ['route', 'permission', 'fields'].map((cell) => pc.dim(cell)),
-    ...rest.routes.map(({ route, permission, fields }) => [
-      route,
-      permission,
-      fields.map(({ field, may, permission: asked }) => `${may} ${field}: ${asked}`).join(', '),
-    ]),
+    ...rest.routes.map(({ route, permission, fields }) => [route, permission, fieldsAsText(fields)]),
   ])
   return `${matrix}\n\n${routes}`
 }
+
+/** `customers:read to read email, note`: the fields that ask for the same, together. */
+const fieldsAsText = (fields: ReturnType<typeof ruledFields>): string =>
+  [...Map.groupBy(fields, ({ may, permission }) => `${permission} to ${may}`)]
+    .map(([what, same]) => `${what} ${same.map(({ field }) => field).join(', ')}`)
+    .join('; ')
