@@ -1,12 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'kysely'
-import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemActor } from '#platform/db/system.ts'
 import { lockRoles, storeFirstRoles } from '../../../src/contexts/users/infrastructure/role-store.ts'
 import { type Sent, type TestShop, testShop } from '../../kit/shop.ts'
 import { bearer, peopleOf } from './people.ts'
-import { sqlOf } from './sql.ts'
+import { sqlOf, statementsOf } from './sql.ts'
 
 let shop: TestShop
 let people: ReturnType<typeof peopleOf>
@@ -180,16 +179,6 @@ describe('roles', () => {
 })
 
 describe('telling who asks', () => {
-  const statementsOf = async (run: () => Promise<unknown>) => {
-    const query = vi.spyOn(pg.Client.prototype, 'query')
-    try {
-      await run()
-      return query.mock.calls.length
-    } finally {
-      query.mockRestore()
-    }
-  }
-
   it('takes one statement with a token, whatever the roles, and none for a guest', async () => {
     const customer = await people.customer('counted@shop.example')
     const store = (headers = {}) => shop.send('GET', '/v1/store', undefined, headers)

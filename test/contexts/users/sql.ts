@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { vi } from 'vitest'
 import type { TestShop } from '../../kit/shop.ts'
 
 /** Runs a statement on the shop's database as its owner. */
@@ -13,5 +14,16 @@ export async function sqlOf<Row extends object>(
     return (await client.query<Row>(statement, values)).rows
   } finally {
     await client.end()
+  }
+}
+
+/** How many statements this takes, but for those of the ring of keys, which looks at the database now and then. */
+export async function statementsOf(run: () => Promise<unknown>): Promise<number> {
+  const query = vi.spyOn(pg.Client.prototype, 'query')
+  try {
+    await run()
+    return query.mock.calls.filter(([asked]) => !/platform\.(data_keys|key_holders)/.test(JSON.stringify(asked))).length
+  } finally {
+    query.mockRestore()
   }
 }
