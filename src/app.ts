@@ -6,6 +6,7 @@ import { type UsersContext, users } from '#contexts/users/index.ts'
 import type { Clock } from '#kernel/clock.ts'
 import type { Problems } from '#kernel/refusal.ts'
 import { auditRoutes } from '#platform/audit/http.ts'
+import { auditPersonalData } from '#platform/audit/personal-data.ts'
 import { openRedis } from '#platform/cache/redis.ts'
 import { makePerform, type Perform } from '#platform/db/perform.ts'
 import { type Database, openDatabase } from '#platform/db/pool.ts'
@@ -205,7 +206,9 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
 
 /** The contexts, in dependency order: later ones call earlier ones' public functions. */
 function buildContexts(platform: Platform, config: Config) {
-  const usersContext = users(platform, config, { personalDataElsewhere: () => [ordersContext.personalData] })
+  const usersContext = users(platform, config, {
+    personalDataElsewhere: () => [ordersContext.personalData, auditPersonalData(platform.encryption)],
+  })
   const catalogContext = catalog(platform, config)
   const paymentsContext = payments(platform, config)
   const ordersContext: OrdersContext = orders(platform, config, {

@@ -10,6 +10,7 @@ export type PersonalData = {
   readonly collect: (db: Reader, person: Person) => Promise<Readonly<Record<string, unknown>>>
   /** Refuses, with a code of its own, while something is under way that needs the data. */
   readonly refuseIfNeeded: (work: Work, person: Person) => Promise<void>
-  /** Takes everything personal out of what it keeps; amounts, counts and ids stay, so that the books do. Again is harmless. */
-  readonly forget: (work: Work, person: Person) => Promise<void>
+  /** Takes everything personal out of what it keeps; amounts, counts and ids stay, so that the books do. Again is harmless:
+   * under the e-mail only what is older than `until` is theirs, as the address may be another's by then. */
+  readonly forget: (work: Work, person: Person, until: Date) => Promise<void>
 }

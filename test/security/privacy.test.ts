@@ -124,10 +124,13 @@ describe('Privacy', () => {
     expect(body.orders[0]).toMatchObject({ shippingAddress: address('Exporta'), payment: { status: 'captured' } })
     expect(body.carts).toEqual(expect.arrayContaining([expect.objectContaining({ note: 'Exporta rings twice' })]))
     expect(body.sessions).toHaveLength(1)
+    expect(body.activity).toEqual(expect.arrayContaining([expect.objectContaining({ address: '127.0.0.1' })]))
     expect(JSON.stringify(body)).not.toMatch(/password|hash|token|secret/i)
     const owner = await buying.asOwner()
     const byStaff = await buying.send('GET', `/v1/users/${life.id}/export`, undefined, owner)
     expect(byStaff.body.orders).toEqual(body.orders)
+    const audited = await buying.send('GET', `/v1/audit-log?subject=${life.id}&action=users.export`, undefined, owner)
+    expect(audited.body.data.map(({ actor }: { actor: { kind: string } }) => actor.kind)).toEqual(['staff', 'customer'])
     const missing = await buying.send('GET', '/v1/users/usr_01jd2zq8k5e6v9w3x7y2m4n6p8/export', undefined, owner)
     expect(missing.status).toBe(404)
     const support = await buying.staff('support')
@@ -158,6 +161,10 @@ describe('Privacy', () => {
     expect(await books()).toEqual(before)
     const findings = await auditShop(buying.shop.app, true, buying.shop.clock.now)
     expect(findings.filter(({ violations }) => violations.length > 0)).toEqual([])
+    const owner = await buying.asOwner()
+    const traces = await buying.send('GET', `/v1/audit-log?actorId=${life.id}`, undefined, owner)
+    expect(traces.body.data.length).toBeGreaterThan(0)
+    for (const one of traces.body.data) expect(one.address, one.action).toBeNull()
     const again = await buying.people.customer(life.email)
     expect(again.status).toBe(200)
     expect(again.body.user.id).not.toBe(life.id)
@@ -190,6 +197,15 @@ describe('Privacy', () => {
         app.contexts.users.repeatErasure(work, erasure),
       )
     expect(await allThatIsKept()).not.toContain('backuppa')
+    // The address is somebody's again by then: what they buy afterwards is none of the erasure's business.
+    buying.shop.clock.advance(1)
+    const variantId = await buying.aVariant()
+    const later = await buying.placed(await buying.aCart([{ variantId, quantity: 1 }], { email: life.email }))
+    for (const erasure of journal)
+      await app.perform({ actor: systemActor, requestId: 'test' }, (work) =>
+        app.contexts.users.repeatErasure(work, erasure),
+      )
+    expect((await buying.read(later)).body).toMatchObject({ email: life.email, shippingAddress: ADDRESS })
     expect(await app.contexts.users.listErasures(app.database.db)).toEqual(journal)
   })
 

@@ -13,7 +13,6 @@ import { EXPIRE_AT_ONCE } from './application/expire-orders.ts'
 import type { NamedAddressesNeeds } from './application/named-addresses.ts'
 import { onPaymentsCaptured } from './application/on-payments-captured.ts'
 import { onPaymentsRefunded } from './application/on-payments-refunded.ts'
-import { onUsersErased } from './application/on-users-erased.ts'
 import { ordersUseCases } from './application/use-cases.ts'
 import { ordersProblems } from './domain/problems.ts'
 import { makeCartStore } from './infrastructure/cart-store.ts'
@@ -99,7 +98,6 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
     on: {
       'payments.captured.v1': { 'orders.mark-paid': onPaymentsCaptured(needs) },
       'payments.refunded.v1': { 'orders.count-refund': onPaymentsRefunded(needs) },
-      'users.erased.v1': { 'orders.forget-person': onUsersErased(personal) },
     },
     tasks: { 'orders.forget-old-carts': () => forgetOldCarts(db, clock()) },
     cron: [{ task: 'orders.forget-old-carts', match: '37 * * * *' }],

@@ -13,6 +13,7 @@ import { makePasswords } from '#platform/security/passwords.ts'
 import { makeAccessTokens } from '#platform/security/tokens.ts'
 import { totp } from '#platform/security/totp.ts'
 import type { Config } from '#src/config.ts'
+import { onUsersErased } from './application/on-users-erased.ts'
 import { LETTERS, type LetterJob, onLetterDue } from './application/send-letter.ts'
 import { userUseCases } from './application/use-cases.ts'
 import { refuse, usersProblems } from './domain/problems.ts'
@@ -160,12 +161,15 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
       await app.register(rootRoutes(accessTokens))
       if (config.storefrontUrl === config.publicUrl) await app.register(accountPages)
     },
-    on: Object.fromEntries(
-      Object.keys(LETTERS).map((type) => [
-        type,
-        { 'users.write-letter': onLetterDue((work, jobs) => addJobs(work.tx, jobs)) },
-      ]),
-    ),
+    on: {
+      'users.erased.v1': { 'users.forget-again': onUsersErased(neighbours) },
+      ...Object.fromEntries(
+        Object.keys(LETTERS).map((type) => [
+          type,
+          { 'users.write-letter': onLetterDue((work, jobs) => addJobs(work.tx, jobs)) },
+        ]),
+      ),
+    },
     tasks: {
       'users.send-letter': (job, { id }) =>
         perform.one({ actor: systemActor, requestId: `job:${id}` }, (single) =>

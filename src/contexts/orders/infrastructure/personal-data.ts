@@ -18,8 +18,9 @@ type CartRow = SealedPersonal & { id: CartId; status: string; items: object; met
 /** Orders' part in a person's export and erasure: theirs by account, or bought as a guest with their verified e-mail. */
 export function personalData(encryption: Encryption, paymentViews: PaymentViews): PersonalData {
   const [ofOrders, ofCarts] = [personalOf('orders.orders', encryption), personalOf('orders.carts', encryption)]
-  const theirs = ({ userId, emailIndex }: Person) =>
-    sql`(o.user_id = ${userId}::text or o.email_index = ${emailIndex}::bytea)`
+  const theirs = ({ userId, emailIndex }: Person, until?: Date) =>
+    sql`(o.user_id = ${userId}::text or (o.email_index = ${emailIndex}::bytea
+      and (${until ?? null}::timestamptz is null or o.placed_at <= ${until ?? null}::timestamptz)))`
 
   const collect = async (db: Reader, person: Person) => {
     const { rows } = await sql<OrderRow>`
@@ -53,11 +54,11 @@ export function personalData(encryption: Encryption, paymentViews: PaymentViews)
   }
 
   /** Takes the person out of the orders that they have, whatever state these are in; of carts everything but the goods. */
-  const forget = async (work: Work, person: Person): Promise<void> => {
+  const forget = async (work: Work, person: Person, until: Date): Promise<void> => {
     const { tx, now } = work
     const { rows } = await sql<{ id: OrderId; noteIds: NoteId[] }>`
       with theirs as (
-        select o.id from orders.orders o where ${theirs(person)} order by o.id for update)
+        select o.id from orders.orders o where ${theirs(person, until)} order by o.id for update)
       select t.id, array(select n.id from orders.notes n where n.order_id = t.id) as "noteIds" from theirs t`.execute(
       tx,
     )

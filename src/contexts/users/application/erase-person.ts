@@ -56,7 +56,7 @@ export const erasePerson =
     return erasure
   }
 
-/** Applies an erasure of before to a restored backup; harmless where it is applied already. */
+/** Applies an erasure of before to a restored backup; harmless where it is applied already, and to what came after it. */
 export const repeatErasure =
   (needs: ErasePersonNeeds) =>
   async (work: Work, erasure: Erasure): Promise<void> => {
@@ -65,8 +65,8 @@ export const repeatErasure =
   }
 
 async function forget(needs: ErasePersonNeeds, work: Work, erasure: Erasure): Promise<void> {
-  const { id, userId } = erasure
-  for (const elsewhere of needs.personalDataElsewhere()) await elsewhere.forget(work, erasure)
+  const { id, userId, erasedAt } = erasure
+  for (const elsewhere of needs.personalDataElsewhere()) await elsewhere.forget(work, erasure, erasedAt)
   if (userId) await needs.eraseUser(work, userId)
   await needs.insertErasure(work, erasure)
   work.audit({ action: 'users.erase', subject: userId ?? id, before: { erased: false }, after: { erased: true } })

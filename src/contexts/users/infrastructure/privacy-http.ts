@@ -1,6 +1,7 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { UserId } from '#kernel/ids.ts'
+import type { Actor } from '#platform/db/work.ts'
 import { noContent, ok } from '#platform/http/answer.ts'
 import { closed, EmailSchema, idSchema, named, nullable, TimeSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
@@ -19,6 +20,7 @@ const Export = named(
         account: open('Who you are to the shop.'),
         addresses: listOf('One of your address book.'),
         sessions: listOf('Where and with what you logged in.'),
+        activity: listOf('What the audit log has of you.'),
         carts: listOf('What you put together, and where it was to go.'),
         orders: listOf('What you bought, its payments and what happened to it.'),
       },
@@ -39,12 +41,24 @@ const ErasureView = named(
 )
 const ERASURE_REFUSES = ['users.not-found', 'users.last-owner', 'orders.under-way'] as const
 
+/** One archive is a lot to read: it is not for taking a shop's customers one by one. */
+const EXPORTS = [{ name: 'export', per: 'caller', points: 20, seconds: 3_600 }] as const
+
+/** A server key proves itself anew each time. */
+function requireRecentOfStaff(actor: Actor, now: Date): void {
+  if (actor.kind === 'staff') requireRecent(actor, now)
+}
+
 /** One's right to a copy of everything, and to be forgotten; staff do the same for those who write to the shop. */
 export const privacyRoutes =
-  (use: UserUseCases, { db, clock, answer }: Platform): FastifyPluginAsyncTypebox =>
+  (use: UserUseCases, { clock, perform, answer }: Platform): FastifyPluginAsyncTypebox =>
   async (app) => {
-    const send = async (reply: FastifyReply, id: UserId) => {
-      const archive = await use.exportPerson(db, id, clock())
+    /** In one transaction: the archive is of one moment, and leaves its audit row. */
+    const send = async ({ actor, id: requestId }: FastifyRequest, reply: FastifyReply, id: UserId) => {
+      const archive = await perform({ actor, requestId }, async (work) => {
+        work.audit({ action: 'users.export', subject: id, before: null, after: { exported: true } })
+        return use.exportPerson(work.tx, id, work.now)
+      })
       reply.header('content-disposition', `attachment; filename="${id}.json"`)
       return archive
     }
@@ -58,11 +72,12 @@ export const privacyRoutes =
           tags: ['users'],
           response: { 200: Export },
         },
-        config: { permission: 'account:read', refuses: ['users.not-found'] },
+        config: { permission: 'account:read', refuses: ['users.not-found'], limits: EXPORTS },
       },
-      async ({ actor }, reply) => {
-        if (!actor.userId) throw refuse('users.not-found')
-        return send(reply, actor.userId)
+      async (request, reply) => {
+        const { userId } = request.actor
+        if (!userId) throw refuse('users.not-found')
+        return send(request, reply, userId)
       },
     )
 
@@ -101,9 +116,16 @@ export const privacyRoutes =
           params: closed({ id: idSchema('usr') }),
           response: { 200: Export },
         },
-        config: { permission: 'privacy:manage', refuses: ['users.not-found'] },
+        config: {
+          permission: 'privacy:manage',
+          refuses: ['users.not-found', 'users.reauthentication-required'],
+          limits: EXPORTS,
+        },
       },
-      ({ params }, reply) => send(reply, params.id),
+      (request, reply) => {
+        requireRecentOfStaff(request.actor, clock())
+        return send(request, reply, request.params.id)
+      },
     )
 
     app.post(
@@ -119,11 +141,12 @@ export const privacyRoutes =
         config: {
           permission: 'privacy:manage',
           idempotency: 'required',
-          refuses: [...ERASURE_REFUSES, 'users.staff-account'],
+          refuses: [...ERASURE_REFUSES, 'users.staff-account', 'users.reauthentication-required'],
         },
       },
       (request, reply) =>
         answer(request, reply, async (work) => {
+          requireRecentOfStaff(work.actor, work.now)
           const { userId, email = '' } = request.body
           const erasure = await use.erasePerson(work, userId ? { userId } : { email })
           const { id, erasedAt } = erasure
