@@ -1,12 +1,12 @@
-import { pbkdf2, timingSafeEqual } from 'node:crypto'
-import { promisify } from 'node:util'
-import { parseOptions, verify as verifyArgon2 } from '@node-rs/argon2'
-import { verify as verifyBcrypt } from '@node-rs/bcrypt'
+import { pbkdf2Sync, timingSafeEqual } from 'node:crypto'
+import { parseOptions, verifySync as verifyArgon2 } from '@node-rs/argon2'
+import { verifySync as verifyBcrypt } from '@node-rs/bcrypt'
 
 /** A stored hash of a form that we know. bcrypt looks at the first 72 bytes of a password; all others at every one. */
 export type ReadHash = {
   readonly form: 'argon2id' | 'argon2i' | 'argon2d' | 'bcrypt' | 'pbkdf2'
-  isRight(password: string): Promise<boolean>
+  /** Takes up to a second of the thread that asks: see hash-lanes.ts. */
+  isRight(password: string): boolean
 }
 
 /** Why a hash is not taken. */
@@ -64,7 +64,6 @@ function readBcrypt(text: string): ReadHash | UnreadableHash | undefined {
   return { form: 'bcrypt', isRight: (password) => verifyBcrypt(password, text) }
 }
 
-const derive = promisify(pbkdf2)
 const base64 = (text: string) => Buffer.from(text.replaceAll('.', '+'), 'base64')
 const plain = (text: string) => Buffer.from(text)
 const hex = (text: string) => Buffer.from(text, 'hex')
@@ -91,8 +90,8 @@ function readPbkdf2(text: string): ReadHash | UnreadableHash | undefined {
       return { problem: `has more than ${MAX_PBKDF2_ITERATIONS} iterations` }
     return {
       form: 'pbkdf2',
-      isRight: async (password) =>
-        timingSafeEqual(await derive(password, saltOf(salt), Number(iterations), hash.length, digest), hash),
+      isRight: (password) =>
+        timingSafeEqual(pbkdf2Sync(password, saltOf(salt), Number(iterations), hash.length, digest), hash),
     }
   }
   return undefined

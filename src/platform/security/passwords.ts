@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
-import { hash, type Options, parseOptions } from '@node-rs/argon2'
-import { type ReadHash, readHash } from './older-hashes.ts'
+import { type Options, parseOptions } from '@node-rs/argon2'
+import { makeLanes } from './hash-lanes.ts'
+import { problemOfHash } from './older-hashes.ts'
 
 export type Passwords = {
   /** The argon2id hash to store. */
@@ -20,21 +21,23 @@ export const NO_PASSWORD = '!'
 /** OWASP's second choice: 19 MiB, two passes, one lane. About 25 ms of one core. */
 const STRENGTH = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const satisfies Options
 
+/** As strong as those; of 32 random bytes that nobody kept. */
+const NOBODYS = '$argon2id$v=19$m=19456,t=2,p=1$zE5HG0XajVdDtEuI60uuGA$tc84Bw48ZoxvfCQ1UPCXjR/fQT7LTLcpnkjkRRgDBUI'
+
 /**
- * Hashes on half of the cores and lets `maxWaiting` callers queue, so that a flood of logins leaves the rest to the
- * shop; beyond that it throws what `tooBusy` makes.
+ * Hashes on half of the cores, on threads of less priority, and lets `maxWaiting` callers queue, so that a flood of logins
+ * leaves the rest to the shop (without the bound a checkout took 27 times as long); beyond that it throws what `tooBusy`
+ * makes.
  */
 export function makePasswords(options: { tooBusy: () => Error; maxWaiting?: number }): Passwords {
-  const inTurn = makeTurns(Math.max(1, availableParallelism() >> 1), options.maxWaiting ?? 200, options.tooBusy)
-  const hashed = (password: string) => inTurn(() => hash(stable(password), STRENGTH))
-  const nobody = hash('nobody has this password', STRENGTH)
+  const inTurn = makeLanes(Math.max(1, availableParallelism() >> 1), options.maxWaiting ?? 200, options.tooBusy)
+  const hashed = async (password: string) => (await inTurn({ password, make: STRENGTH })) as string
   return {
     hash: hashed,
     isRight: async (password, storedHash, decoyHash) => {
       const stored = readable(storedHash)
-      const against = stored ?? readable(decoyHash) ?? (readHash(await nobody) as ReadHash)
-      const right = await inTurn(() => fits(against, password))
-      return right && stored !== undefined
+      const right = await inTurn({ password, against: stored ?? readable(decoyHash) ?? NOBODYS })
+      return right === true && stored !== undefined
     },
     needsRehash: (storedHash) => {
       if (!storedHash.startsWith('$argon2id$')) return true
@@ -48,33 +51,5 @@ export function makePasswords(options: { tooBusy: () => Error; maxWaiting?: numb
   }
 }
 
-function readable(storedHash: string | undefined): ReadHash | undefined {
-  const read = storedHash === undefined ? undefined : readHash(storedHash)
-  return read && 'isRight' in read ? read : undefined
-}
-
-/** In our form; where it differs also as given, which is what other systems have hashed. */
-async function fits(against: ReadHash, password: string): Promise<boolean> {
-  const inForm = stable(password)
-  return (await against.isRight(inForm)) || (inForm !== password && (await against.isRight(password)))
-}
-
-/** One form for the same characters however a keyboard composes them (NIST 800-63B); nothing is trimmed or cut. */
-const stable = (password: string) => password.normalize('NFKC')
-
-function makeTurns(atOnce: number, maxWaiting: number, tooBusy: () => Error) {
-  const waiting: (() => void)[] = []
-  let running = 0
-  return async <Result>(task: () => Promise<Result>): Promise<Result> => {
-    if (running < atOnce) running++
-    else if (waiting.length >= maxWaiting) throw tooBusy()
-    else await new Promise<void>((begin) => waiting.push(begin))
-    try {
-      return await task()
-    } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else running--
-    }
-  }
-}
+const readable = (storedHash: string | undefined): string | undefined =>
+  storedHash !== undefined && problemOfHash(storedHash) === undefined ? storedHash : undefined
