@@ -3,6 +3,7 @@ import type { Work } from '#platform/db/work.ts'
 import {
   accountEvent,
   type EmailChangeWanted,
+  type KeptPurpose,
   type PasswordForgotten,
   type VerificationWanted,
 } from '../domain/link.ts'
@@ -10,8 +11,8 @@ import {
 export type AskForLinkNeeds = {
   /** The enabled account of an e-mail; with `unverified`, only while that is not verified. */
   findByEmail(work: Work, email: string, which: 'any' | 'unverified'): Promise<UserId | undefined>
-  /** Keeps a new address, sealed, until its link is made: the name of the row. */
-  keepNewEmail(work: Work, userId: UserId, email: string): Promise<string>
+  /** Keeps an address, sealed, until its letter is written: the name of the row. A wanted one voids the wish before it. */
+  keepEmail(work: Work, userId: UserId, purpose: KeptPurpose, email: string): Promise<string>
 }
 
 /**
@@ -41,7 +42,7 @@ export const resendVerification =
 export const askEmailChange =
   (needs: AskForLinkNeeds) =>
   async (work: Work, userId: UserId, { email }: { readonly email: string }) => {
-    const wanted = await needs.keepNewEmail(work, userId, email)
+    const wanted = await needs.keepEmail(work, userId, 'wanted-email', email)
     audited(work, 'users.ask-email-change', userId)
     work.emit(accountEvent<EmailChangeWanted>('users.email-change-wanted.v1', userId, { wanted }))
     return { email }

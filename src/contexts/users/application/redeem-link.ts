@@ -9,6 +9,7 @@ import {
 } from '../domain/link.ts'
 import { refuse } from '../domain/problems.ts'
 import { isStaff } from '../domain/roles.ts'
+import type { AskForLinkNeeds } from './ask-for-link.ts'
 import type { RevokeOtherSessions } from './change-account.ts'
 import type { HashNewPasswordNeeds } from './hash-new-password.ts'
 import { hashNewPassword } from './hash-new-password.ts'
@@ -22,18 +23,19 @@ export type LinkHolder = {
   readonly newEmail: string | null
 }
 
-export type RedeemLinkNeeds = HashNewPasswordNeeds & {
-  /** Looks, and changes nothing. */
-  findLink(db: Reader, token: string, purpose: LinkPurpose, now: Date): Promise<LinkHolder | undefined>
-  /** Uses the link up and locks its account: of two at once, one gets it. */
-  useLink(work: Work, token: string, purpose: LinkPurpose): Promise<LinkHolder | undefined>
-  markVerified(work: Work, id: UserId): Promise<void>
-  /** Sets it, takes the e-mail for verified, and forgets failed logins. */
-  setPassword(work: Work, id: UserId, passwordHash: string, emailVerified: boolean): Promise<void>
-  /** False when another account has the address. */
-  setEmail(work: Work, id: UserId, email: string): Promise<boolean>
-  revokeOtherSessions: RevokeOtherSessions
-}
+export type RedeemLinkNeeds = HashNewPasswordNeeds &
+  Pick<AskForLinkNeeds, 'keepEmail'> & {
+    /** Looks, and changes nothing. */
+    findLink(db: Reader, token: string, purpose: LinkPurpose, now: Date): Promise<LinkHolder | undefined>
+    /** Uses the link up and locks its account: of two at once, one gets it. */
+    useLink(work: Work, token: string, purpose: LinkPurpose): Promise<LinkHolder | undefined>
+    markVerified(work: Work, id: UserId): Promise<void>
+    /** Sets it, takes the e-mail for verified, and forgets failed logins. */
+    setPassword(work: Work, id: UserId, passwordHash: string, emailVerified: boolean): Promise<void>
+    /** False when another account has the address. */
+    setEmail(work: Work, id: UserId, email: string): Promise<boolean>
+    revokeOtherSessions: RevokeOtherSessions
+  }
 
 /** Takes an address for its account's: whoever shows the link reads its mail. Refuses users.invalid-link. */
 export const verifyEmail =
@@ -65,15 +67,16 @@ export const resetPassword =
     work.emit(accountEvent<PasswordChanged>('users.password-changed.v1', id))
   }
 
-/** Moves an account to the address that the link was sent to. Refuses users.invalid-link, users.email-taken. */
+/** Moves an account to the address that the link was sent to; the one before it is told. Refuses users.invalid-link, users.email-taken. */
 export const changeEmail =
   (needs: RedeemLinkNeeds) =>
   async (work: Work, token: string): Promise<void> => {
-    const { id, newEmail } = await use(needs, work, token, 'change-email')
+    const { id, email, newEmail } = await use(needs, work, token, 'change-email')
     if (newEmail === null) throw refuse('users.invalid-link')
+    const former = await needs.keepEmail(work, id, 'former-email', email)
     if (!(await needs.setEmail(work, id, newEmail))) throw refuse('users.email-taken')
     work.audit({ action: 'users.change-email', subject: id, before: null, after: { changed: true } })
-    work.emit(accountEvent<EmailChanged>('users.email-changed.v1', id))
+    work.emit(accountEvent<EmailChanged>('users.email-changed.v1', id, { former }))
   }
 
 async function use(needs: RedeemLinkNeeds, work: Work, token: string, purpose: LinkPurpose): Promise<LinkHolder> {

@@ -5,6 +5,9 @@ import type { UserId } from '#kernel/ids.ts'
 /** What a link that was sent by mail is good for. */
 export type LinkPurpose = 'verify-email' | 'reset-password' | 'change-email'
 
+/** What an address is kept for that is not, or no longer, its account's: the letter that goes there. */
+export type KeptPurpose = 'wanted-email' | 'former-email'
+
 const MINUTES: Readonly<Record<LinkPurpose, number>> = { 'verify-email': 60, 'reset-password': 30, 'change-email': 60 }
 
 /** How long a link of this purpose is good for. */
@@ -20,7 +23,8 @@ export type PasswordForgotten = DomainEvent<'users.password-forgotten.v1', { use
 export type PasswordChanged = DomainEvent<'users.password-changed.v1', { userId: UserId }>
 /** `wanted` names the row that holds the new address, sealed. */
 export type EmailChangeWanted = DomainEvent<'users.email-change-wanted.v1', { userId: UserId; wanted: string }>
-export type EmailChanged = DomainEvent<'users.email-changed.v1', { userId: UserId }>
+/** `former` names the row that holds the address from before, sealed. */
+export type EmailChanged = DomainEvent<'users.email-changed.v1', { userId: UserId; former: string }>
 
 type AccountEvent =
   | VerificationWanted

@@ -5,8 +5,8 @@ import { isUniqueViolation } from '#platform/db/errors.ts'
 import type { Reader, Single, Work } from '#platform/db/work.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
 import type { LinkHolder } from '../application/redeem-link.ts'
-import type { Recipient } from '../application/send-letter.ts'
-import { type LinkPurpose, linkEnd } from '../domain/link.ts'
+import type { MintedLink, Recipient } from '../application/send-letter.ts'
+import { type KeptPurpose, type LinkPurpose, linkEnd } from '../domain/link.ts'
 import { type SealedUser, sealsOf } from './seals.ts'
 
 type HolderRow = SealedUser & {
@@ -14,6 +14,7 @@ type HolderRow = SealedUser & {
   readonly new_email: Buffer | null
   readonly hash: Buffer
 }
+type KeptRow = { readonly hash: Buffer; readonly new_email: Buffer }
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
 const newEmailPlace = (hash: Buffer) => ({ table: 'users.links', column: 'new_email', row: hash.toString('hex') })
@@ -21,6 +22,10 @@ const newEmailPlace = (hash: Buffer) => ({ table: 'users.links', column: 'new_em
 /** A link holds while the account has the password and the e-mail that it was made for. */
 const BOUND_TO = sql`sha256(convert_to(u.password_hash, 'UTF8') || u.email_index)`
 const IS_GOOD = (now: Date) => sql`used_at is null and expires_at > ${now}`
+/** Of a purpose there is one good row: two that are made at once wait for each other, and the later one stays. */
+const IN_PLACE_OF_THE_LAST = sql`
+  on conflict (user_id, purpose) where used_at is null do update set hash = excluded.hash, bound_to = excluded.bound_to,
+    new_email = excluded.new_email, created_at = excluded.created_at, expires_at = excluded.expires_at`
 
 /** SQL of the links that are sent by mail, of which only hashes are kept. */
 export function linkStore(encryption: Encryption) {
@@ -30,6 +35,7 @@ export function linkStore(encryption: Encryption) {
     roles,
     newEmail: new_email && encryption.open(new_email, newEmailPlace(hash)),
   })
+  const openKept = ({ hash, new_email }: KeptRow): string => encryption.open(new_email, newEmailPlace(hash))
 
   return {
     findByEmail: async ({ tx }: Work, email: string, which: 'any' | 'unverified'): Promise<UserId | undefined> => {
@@ -40,47 +46,59 @@ export function linkStore(encryption: Encryption) {
       return rows[0]?.id
     },
 
-    /** The row's name is the hash of nothing that anybody knows: it is no link. */
-    keepNewEmail: async ({ tx, now }: Work, userId: UserId, email: string): Promise<string> => {
+    keepEmail: async ({ tx, now }: Work, userId: UserId, purpose: KeptPurpose, email: string): Promise<string> => {
       const hash = randomBytes(32)
       await sql`
-        insert into users.links (hash, user_id, purpose, bound_to, new_email, created_at, expires_at)
-        values (${hash}, ${userId}, 'change-email', ${hash}, ${encryption.seal(email, newEmailPlace(hash))}, ${now},
-          ${linkEnd('change-email', now)})`.execute(tx)
+        with void as (
+          delete from users.links
+          where user_id = ${userId} and purpose = 'change-email' and used_at is null and ${purpose} = 'wanted-email')
+        insert into users.links (hash, user_id, purpose, bound_to, new_email, created_at, expires_at, used_at)
+        select ${hash}::bytea, u.id, ${purpose}::text, ${BOUND_TO}, ${encryption.seal(email, newEmailPlace(hash))}::bytea,
+          ${now}::timestamptz, ${linkEnd('change-email', now)}::timestamptz,
+          ${purpose === 'former-email' ? now : null}::timestamptz
+        from users.users u where u.id = ${userId}
+        ${IN_PLACE_OF_THE_LAST}`.execute(tx)
       return hash.toString('hex')
     },
 
     findNewEmail: async (db: Reader, wanted: string, now: Date) => {
-      const hash = Buffer.from(wanted, 'hex')
-      const { rows } = await sql<{ newEmail: Buffer }>`
-        select new_email as "newEmail" from users.links where hash = ${hash} and expires_at > ${now}`.execute(db)
+      const { rows } = await sql<KeptRow>`
+        select l.hash, l.new_email from users.links l join users.users u on u.id = l.user_id
+        where l.hash = ${Buffer.from(wanted, 'hex')} and l.purpose = 'wanted-email' and ${IS_GOOD(now)}
+          and l.bound_to = ${BOUND_TO}`.execute(db)
       if (!rows[0]) return undefined
-      const email = encryption.open(rows[0].newEmail, newEmailPlace(hash))
+      const email = openKept(rows[0])
       const { rows: taken } = await sql`select 1 from users.users where email_index = ${emailIndex(email)}`.execute(db)
       return { email, isTaken: taken.length > 0 }
     },
 
-    /** 256 random bits; one statement makes it and voids its kind. */
+    findFormerEmail: async (db: Reader, former: string): Promise<string | undefined> => {
+      const { rows } = await sql<KeptRow>`
+        select hash, new_email from users.links
+        where hash = ${Buffer.from(former, 'hex')} and purpose = 'former-email'`.execute(db)
+      return rows[0] && openKept(rows[0])
+    },
+
+    /** 256 random bits; one statement makes it in place of the last. None when the account has gone or the wish is void. */
     mintLink: async (
       { db, now }: Single,
       id: UserId,
       purpose: LinkPurpose,
       wanted?: { readonly row: string; readonly email: string },
-    ): Promise<string | undefined> => {
+    ): Promise<MintedLink | undefined> => {
       const token = randomBytes(32).toString('base64url')
       const hash = sha256(token)
       const newEmail = wanted ? encryption.seal(wanted.email, newEmailPlace(hash)) : null
       const kept = wanted ? Buffer.from(wanted.row, 'hex') : null
       const { rows } = await sql`
-        with before as (
-          delete from users.links
-          where user_id = ${id} and purpose = ${purpose} and used_at is null and hash is distinct from ${kept}::bytea)
         insert into users.links (hash, user_id, purpose, bound_to, new_email, created_at, expires_at)
         select ${hash}::bytea, u.id, ${purpose}::text, ${BOUND_TO}, ${newEmail}::bytea, ${now}::timestamptz,
           ${linkEnd(purpose, now)}::timestamptz
         from users.users u where u.id = ${id} and u.disabled_at is null
+          and (${kept}::bytea is null or exists (select from users.links where hash = ${kept} and bound_to = ${BOUND_TO}))
+        ${IN_PLACE_OF_THE_LAST}
         returning 1`.execute(db)
-      return rows.length > 0 ? token : undefined
+      return rows.length > 0 ? { token, name: hash.toString('hex').slice(0, 16) } : undefined
     },
 
     findLink: async (db: Reader, token: string, purpose: LinkPurpose, now: Date): Promise<LinkHolder | undefined> => {

@@ -73,6 +73,16 @@ export const de: Letters = {
       { kind: 'button', label: 'Neues Passwort setzen', url },
     ],
   }),
+  'email-changed': ({ shop }) => ({
+    subject: `Die E-Mail-Adresse Ihres Kontos bei ${shop} wurde geändert`,
+    blocks: [
+      {
+        kind: 'text',
+        text: `Ihr Konto bei ${shop} verwendet ab jetzt eine andere Adresse; an diese hier schreiben wir dazu nicht mehr.`,
+      },
+      { kind: 'text', text: `Waren Sie es nicht, sagen Sie ${shop} sofort Bescheid.` },
+    ],
+  }),
   'email-taken': ({ shop }) => ({
     subject: `Diese Adresse wird bei ${shop} schon verwendet`,
     blocks: [

@@ -64,6 +64,16 @@ export const en: Letters = {
       { kind: 'button', label: 'Set a new password', url },
     ],
   }),
+  'email-changed': ({ shop }) => ({
+    subject: `The e-mail address of your account at ${shop} was changed`,
+    blocks: [
+      {
+        kind: 'text',
+        text: `Your account at ${shop} uses another address from now on; nothing about it is sent to this one any more.`,
+      },
+      { kind: 'text', text: `If it was not you, tell ${shop} at once.` },
+    ],
+  }),
   'email-taken': ({ shop }) => ({
     subject: `This address is in use at ${shop}`,
     blocks: [

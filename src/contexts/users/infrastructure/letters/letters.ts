@@ -27,6 +27,7 @@ const PAGES: Readonly<Record<Kind, string>> = {
   'registered-again': '/reset-password',
   'password-changed': '/reset-password',
   'email-change-noticed': '/reset-password',
+  'email-changed': '/',
   'email-taken': '/',
 }
 
