@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { audit } from '#src/audit/audit.ts'
 import { expectInvalidToken, peopleOf } from '../contexts/users/people.ts'
@@ -143,6 +145,45 @@ describe('Refresh rotation', () => {
     }
   })
 
+  it('a logout that comes while a refresh is halfway takes its successor along', async () => {
+    const refreshToken = tokenOf(await people.customer('halfway@shop.example'))
+    const holder = new pg.Client({ connectionString: shop.ownerUrl })
+    await holder.connect()
+    await holder.query('begin')
+    await holder.query('select 1 from users.refresh_tokens where hash = $1 for update', [hashOf(refreshToken)])
+    const waiting = async (count: number) => {
+      const locks = `select distinct l.pid from pg_locks l join pg_stat_activity a using (pid)
+        where a.datname = current_database() and not l.granted`
+      while ((await sqlOf(shop, locks)).length < count) await pause(5)
+    }
+    const refreshing = people.refresh(refreshToken)
+    await waiting(1)
+    const leaving = shop.send('POST', '/v1/auth/logout', { refreshToken })
+    await waiting(2)
+    await holder.query('commit')
+    await holder.end()
+    const [refreshed, left] = await Promise.all([refreshing, leaving])
+    expect([refreshed.status, left.status]).toEqual([200, 204])
+    expectInvalidToken(await people.me(refreshed))
+    const { live, tokens } = await familyOf(refreshToken)
+    expect([live, tokens.length]).toEqual([[], 2])
+  })
+
+  it('a session that ended with its account does not come back when that is enabled again', async () => {
+    const session = await people.customer('enabled@shop.example')
+    const owner = await shop.asOwner()
+    const url = `/v1/users/${session.body.user.id}`
+    for (const disabled of [true, false]) {
+      const { headers } = await shop.send('GET', url, undefined, owner)
+      const changed = await shop.send('PATCH', url, { disabled }, { ...owner, 'if-match': String(headers.etag) })
+      expect(changed.body).toMatchObject({ disabled })
+      expectInvalidToken(await people.me(session))
+      expectInvalidRefresh(await people.refresh(tokenOf(session)))
+    }
+    expect((await familyOf(tokenOf(session))).session).toMatchObject({ revoked_for: 'disabled' })
+    expect((await people.me(await people.logIn('enabled@shop.example'))).status).toBe(200)
+  })
+
   it('idle for thirty days, or ninety days old whatever is done: 401', async () => {
     let session = await people.customer('ages@shop.example')
     const idle = await people.logIn('ages@shop.example')
@@ -188,7 +229,7 @@ describe('Refresh rotation', () => {
     const { database } = shop.app
     const trips = async (token: string) => {
       // Other processes are told of events 50 ms after a commit, which would be counted here.
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await pause(100)
       const before = database.statements()
       const answer = await people.refresh(token)
       expect(answer.status).toBe(200)
