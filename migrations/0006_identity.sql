@@ -90,5 +90,3 @@ create table users.api_keys (
 
 -- Where the actor was; sealed for the row's request id.
 alter table platform.audit_log add column address bytea;
-create index audit_log_actor on platform.audit_log (actor_id, id);
-create index audit_log_action on platform.audit_log (action, id);

@@ -16,5 +16,3 @@ begin
     grant update (text) on orders.notes to stoa_app;
   end if;
 end $$;
-
-create index carts_untouched on orders.carts (updated_at) where status <> 'ordered';

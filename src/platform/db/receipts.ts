@@ -47,7 +47,8 @@ const sha256 = (...parts: readonly string[]): Buffer => {
 export function receiptOf(db: Kysely<{}>, seal: ReceiptSeal, request: KeyedRequest): Receipt<KeptAnswer> {
   const { idempotencyKey } = request
   const key = sha256(request.scope, idempotencyKey)
-  const requestHash = sha256(JSON.stringify(request.body ?? null))
+  // With the key, which is not stored: a body may hold a password, which its bare hash would let guess.
+  const requestHash = sha256(idempotencyKey, JSON.stringify(request.body ?? null))
 
   const read = (row: Row | undefined): KeptAnswer | undefined => {
     if (!row?.request_hash) return undefined

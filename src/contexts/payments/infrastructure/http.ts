@@ -190,7 +190,12 @@ function keyOf(request: FastifyRequest): RequestKey {
   const keyHash = createHash('sha256')
     .update(JSON.stringify([idempotencyScopeOf(request) ?? '', key]))
     .digest()
-  return { keyHash, requestHash: createHash('sha256').update(JSON.stringify(request.body)).digest() }
+  return {
+    keyHash,
+    requestHash: createHash('sha256')
+      .update(JSON.stringify([key, request.body]))
+      .digest(),
+  }
 }
 
 /** Serialises with the route's schema and seals with the caller's key, as the platform does for its receipts. */

@@ -65,7 +65,7 @@ export function attemptOf(needs: AttemptNeeds, { index, failures, known }: Count
     maxFailures,
     key: index,
     failures,
-    forgives: [],
+    forgives: [index],
     windows: [
       { limit: 'account', key: `${index.toString('base64url')} ${network}` },
       { limit: 'address', key: network },

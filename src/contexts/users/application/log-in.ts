@@ -37,22 +37,40 @@ export type OpenSessionNeeds = AttemptNeeds & {
   ): Promise<UserView | undefined>
 }
 
-/** Opens a session; refuses as checkPassword does when a code was used or the account changed meanwhile. */
+/**
+ * Opens a session for what `check` finds right; refuses as it does when a code was used or the account changed meanwhile. Where
+ * only the password was shown it is checked once more first: another login may have replaced an old hash of the same password.
+ */
 export const openSession =
   (needs: OpenSessionNeeds) =>
-  async (single: Single, checked: Checked, device: string | null): Promise<LoggedIn> => {
-    const { userId, attempt } = checked
-    const session = newSession(needs.newSessionId(), userId, single.now)
-    const refresh = needs.newRefreshToken()
-    const caller = { address: single.actor.address, device }
-    const audited = proved('users.log-in', checked)
-    const user = await needs.insertSession(single, session, checked, refresh.hash, caller, audited)
-    if (!user) return refuseUnproved(needs, single, 'users.log-in', checked)
-    await forgetAttempts(needs, attempt, userId)
-    needs.note(single, 'info', 'users.log-in', userId)
-    const deviceToken = needs.deviceTokens.newDeviceToken(userId, single.now)
-    return { ...(await loggedIn(needs.accessTokens, user, session.id, refresh.token)), deviceToken }
+  async (single: Single, check: () => Promise<Checked>, device: string | null): Promise<LoggedIn> => {
+    for (let tries = 1; ; tries += 1) {
+      const checked = await check()
+      const opened = await open(needs, single, checked, device)
+      if (opened) return opened
+      if (checked.factor || tries === 2) return refuseUnproved(needs, single, 'users.log-in', checked)
+    }
   }
+
+/** Undefined when the account is no longer as it was checked. */
+async function open(
+  needs: OpenSessionNeeds,
+  single: Single,
+  checked: Checked,
+  device: string | null,
+): Promise<LoggedIn | undefined> {
+  const { userId, attempt } = checked
+  const session = newSession(needs.newSessionId(), userId, single.now)
+  const refresh = needs.newRefreshToken()
+  const caller = { address: single.actor.address, device }
+  const audited = proved('users.log-in', checked)
+  const user = await needs.insertSession(single, session, checked, refresh.hash, caller, audited)
+  if (!user) return undefined
+  await forgetAttempts(needs, attempt, userId)
+  needs.note(single, 'info', 'users.log-in', userId)
+  const deviceToken = needs.deviceTokens.newDeviceToken(userId, single.now)
+  return { ...(await loggedIn(needs.accessTokens, user, session.id, refresh.token)), deviceToken }
+}
 
 /** The answer of login and refresh: a new access token beside the session's refresh token. */
 export async function loggedIn(

@@ -120,8 +120,8 @@ export const authRoutes =
           const inCookie = refreshTokenIn === 'cookie'
           if (inCookie) origins.refuseForeign(request, 'more')
           const deviceToken = shown.deviceToken ?? (inCookie ? deviceCookieOf(request) : undefined)
-          const checked = await use.checkPassword(single, { email }, { ...shown, deviceToken })
-          const loggedIn = await use.openSession(single, checked, deviceOf(request))
+          const check = () => use.checkPassword(single, { email }, { ...shown, deviceToken })
+          const loggedIn = await use.openSession(single, check, deviceOf(request))
           return ok(inCookie ? keepInCookies(reply, loggedIn) : loggedIn)
         }),
     )
