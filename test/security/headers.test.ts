@@ -101,6 +101,37 @@ describe('Cache leaks', () => {
     }
   })
 
+  test('whatever the owner, a customer and a page of another origin ask first, each gets through a cache what they get without', async () => {
+    const owner = await shop.asOwner()
+    const customer = bearer(await people.customer('first@cache.example'))
+    const everybody: Record<string, string>[] = [
+      owner,
+      { ...customer, origin: PUBLIC_URL },
+      { origin: 'https://evil.example' },
+      customer,
+      {},
+      owner,
+    ]
+    const reads = allRoutes(shop.app.http).filter(
+      ({ method, url }) => [method].flat().includes('GET') && /^\/v1\//.test(url),
+    )
+    expect(reads.length).toBeGreaterThan(20)
+    await shop.send('POST', '/v1/products', { title: 'Not yet', handle: 'not-yet', status: 'draft' }, owner)
+    let hits = 0
+    for (const { url } of reads)
+      for (const query of ['', '?status=draft', '?limit=1']) {
+        const cached = aCache()
+        const path = url.replaceAll(/:\w+/g, 'mug') + query
+        for (const headers of everybody) {
+          const through = await cached(path, headers)
+          if (!through.fromCache) continue
+          hits += 1
+          expect(through.text, path).toBe((await get(path, headers)).text)
+        }
+      }
+    expect(hits).toBeGreaterThan(3)
+  })
+
   test('/me/x.css: 404, with a token and without', async () => {
     const session = await people.customer('css@cache.example')
     for (const path of ['me/x.css', 'me/export/x.css', 'me%2fx.css', 'me;x.css', 'me.css', 'me/'])

@@ -142,6 +142,21 @@ describe('Type, audience, issuer', () => {
     ['a refresh token', session.body.refreshToken],
     ['a device token', session.body.deviceToken],
   ])('%s: 401', refused)
+
+  it.each([
+    ['verify', 'resend-verification'],
+    ['reset', 'forgot-password'],
+  ])('a live %s token: 401', async (_, path) => {
+    const { email } = session.body.user
+    expect((await shop.send('POST', `/v1/auth/${path}`, { email })).status).toBe(202)
+    await shop.app.settle()
+    await shop.app.runJobs()
+    const { body: mails } = await shop.send('GET', '/dev/mailbox.json')
+    const [mail] = mails.filter(({ to }: { to: string }) => to === email)
+    const [, token = ''] = /#token=([\w-]{43,})/.exec(mail.text) ?? []
+    expect(token).not.toBe('')
+    expectInvalidToken(await me(token))
+  })
 })
 
 describe('what is no token', () => {
@@ -221,6 +236,8 @@ describe('Key rotation', () => {
     expect(jwks.keys).toHaveLength(1)
     expect(Object.keys(jwks.keys[0]).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x'])
     expect(text).not.toContain(key.privateKey.export({ format: 'jwk' }).d)
+    // The route's schema would hide a private part: there is none to hide.
+    expect(makeAccessTokens({ keys: [key], issuer: ISSUER, clock: () => shop.clock.now }).jwks).toEqual(jwks)
   })
 })
 

@@ -13,7 +13,7 @@ const TYPE = 'at+jwt'
 const HEADERS = new Set(['alg', 'typ', 'kid'])
 
 /**
- * Access tokens (RFC 9068) signed with the first key, accepted from all: put a new key in front, and take the old one
+ * Access tokens (RFC 9068) signed with the first key, accepted from all: put a new key behind, then in front, and take the old one
  * away ten minutes later. `issuer` is this shop's address and its audience too.
  */
 export function makeAccessTokens(from: { keys: readonly SigningKey[]; issuer: string; clock: Clock }) {
