@@ -110,6 +110,8 @@ describe('a cart that names an address', () => {
     expect((await buying.send('POST', '/v1/carts', made)).status).toBe(404)
     const both = await patch({ shippingAddressId: (await add()).id, shippingAddress: ADDRESS })
     expect(both).toMatchObject({ status: 422, body: { code: 'carts.two-addresses' } })
+    const cleared = await patch({ billingAddressId: (await add()).id, billingAddress: null })
+    expect(cleared).toMatchObject({ status: 422, body: { code: 'carts.two-addresses' } })
     expect((await buying.send('GET', `/v1/carts/${cart.id}`, undefined, ann)).body).toEqual(before.body)
     const order = await buying.send('POST', '/v1/orders', { cartId: cart.id, shippingAddressId: theirs.id }, ann)
     expect(order).toMatchObject({ status: 400, body: { code: 'platform.malformed' } })

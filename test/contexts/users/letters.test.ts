@@ -150,3 +150,22 @@ describe('a letter with a link', () => {
     expect(good).toEqual([])
   })
 })
+
+describe('the language of letters', () => {
+  it('is the one that the account chose last', async () => {
+    const session = await customer('polyglot@shop.example')
+    const change = (body: object) => shop.send('PATCH', '/v1/users/me', body, bearer(session))
+    expect((await people.me(session)).body).toMatchObject({ locale: 'en', name: 'Ann Lee' })
+    expect(await change({ locale: 'de' })).toMatchObject({ status: 200, body: { locale: 'de', name: 'Ann Lee' } })
+    expect((await change({ locale: 'xx' })).status).toBe(422)
+    expect((await change({})).status).toBe(422)
+    expect(await change({ name: 'Anna' })).toMatchObject({ status: 200, body: { locale: 'de', name: 'Anna' } })
+    const token = lastTo('polyglot@shop.example')
+    expect((await post('/v1/auth/verify-email', { token })).status).toBe(204)
+    await post('/v1/auth/forgot-password', { email: 'polyglot@shop.example' })
+    await runJobs()
+    const last = mailsTo('polyglot@shop.example').at(-1)
+    expect(last?.headers.subject).toMatch(/^Neues Passwort für/)
+    expect(last?.text).toContain('Guten Tag Anna')
+  })
+})

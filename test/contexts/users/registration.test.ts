@@ -26,6 +26,7 @@ describe('registering and logging in', () => {
         id: expect.stringMatching(/^usr_/),
         email: 'ann@shop.example',
         emailVerified: false,
+        locale: 'en',
         name: 'Ann Lee',
         roles: ['customer'],
         disabled: false,

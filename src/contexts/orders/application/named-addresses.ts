@@ -23,7 +23,8 @@ export async function withAddresses<Wanted extends Addresses>(
   { db, actor }: Doing,
   { shippingAddressId, billingAddressId, ...wanted }: Wanted & NamedAddresses,
 ): Promise<Omit<Wanted & NamedAddresses, keyof NamedAddresses>> {
-  if ((shippingAddressId && wanted.shippingAddress) || (billingAddressId && wanted.billingAddress))
+  const isBoth = (id: AddressId | undefined, address: Address | null | undefined) => id && address !== undefined
+  if (isBoth(shippingAddressId, wanted.shippingAddress) || isBoth(billingAddressId, wanted.billingAddress))
     throw refuse('carts.two-addresses')
   return {
     ...wanted,

@@ -1,7 +1,7 @@
 import type { Decision } from '#kernel/event.ts'
 import type { UserId } from '#kernel/ids.ts'
 import type { Work } from '#platform/db/work.ts'
-import { rename, type User } from '../domain/user.ts'
+import { changeMe as changed, type MyChange, type User } from '../domain/user.ts'
 
 /** Locks one user, lets `decide` change them, saves, and queues the events; `version` is refused with platform.stale when old. */
 export type ChangeUser = (
@@ -13,8 +13,8 @@ export type ChangeUser = (
 
 export type ChangeMeNeeds = { changeUser: ChangeUser }
 
-/** A person changes their own name. */
+/** A person changes their own name or language. */
 export const changeMe =
   (needs: ChangeMeNeeds) =>
-  async (work: Work, userId: UserId, { name }: { readonly name: string }): Promise<User> =>
-    (await needs.changeUser(work, userId, (user) => rename(user, name))).after
+  async (work: Work, userId: UserId, change: MyChange): Promise<User> =>
+    (await needs.changeUser(work, userId, (user) => changed(user, change))).after

@@ -6,6 +6,7 @@ export type UserView = {
   readonly email: string
   readonly emailVerified: boolean
   readonly name: string | null
+  readonly locale: string
   readonly roles: readonly string[]
   readonly disabled: boolean
   readonly createdAt: string

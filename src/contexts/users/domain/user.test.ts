@@ -9,7 +9,7 @@ import {
   permissionsOf,
   type StoredRoles,
 } from './roles.ts'
-import { changeAccount, createStaff, register, rename, type User } from './user.ts'
+import { changeAccount, changeMe, createStaff, register, type User } from './user.ts'
 
 const now = new Date('2026-01-01T00:00:00Z')
 const draft = { id: 'usr_1', email: 'ann@shop.example', name: 'Ann', passwordHash: '$argon2id$' } as const
@@ -42,14 +42,25 @@ describe('roles', () => {
 describe('users', () => {
   it('register as customers', () => {
     const { state, events } = register(draft, now)
-    expect(state).toEqual({ ...draft, roles: ['customer'], disabledAt: null, emailVerifiedAt: null, createdAt: now })
+    expect(state).toEqual({
+      ...draft,
+      locale: 'en',
+      roles: ['customer'],
+      disabledAt: null,
+      emailVerifiedAt: null,
+      createdAt: now,
+    })
     expect(events).toEqual([{ type: 'users.registered.v1', subject: 'usr_1', data: { userId: 'usr_1' } }])
   })
 
-  it('are renamed once', () => {
-    const { state, events } = rename(register(draft, now).state, 'Zoë')
-    expect([state.name, types(events)]).toEqual(['Zoë', ['users.changed.v1']])
-    expect(rename(state, 'Zoë').events).toEqual([])
+  it('change their name and their language once, each by itself', () => {
+    const { state, events } = changeMe(register(draft, now).state, { name: 'Zoë' })
+    expect([state.name, state.locale, types(events)]).toEqual(['Zoë', 'en', ['users.changed.v1']])
+    const german = changeMe(state, { locale: 'de' })
+    expect([german.state.name, german.state.locale, types(german.events)]).toEqual(['Zoë', 'de', ['users.changed.v1']])
+    expect(changeMe(german.state, { name: 'Zoë', locale: 'de' }).events).toEqual([])
+    const nameless = register({ ...draft, name: null }, now).state
+    expect(changeMe(nameless, { locale: 'de' }).state.name).toBeNull()
   })
 
   it.each<[string, string[], string[], boolean]>([

@@ -8,13 +8,17 @@ export type User = {
   readonly id: UserId
   readonly email: string
   readonly name: string | null
+  /** The language of their letters. */
+  readonly locale: string
   readonly passwordHash: string
   readonly roles: readonly string[]
   readonly disabledAt: Date | null
   readonly emailVerifiedAt: Date | null
   readonly createdAt: Date
 }
-export type NewUser = Pick<User, 'id' | 'email' | 'name' | 'passwordHash'>
+export type NewUser = Pick<User, 'id' | 'email' | 'name' | 'passwordHash'> & { readonly locale?: string | undefined }
+
+const FIRST_LOCALE = 'en'
 
 export type UserRegistered = DomainEvent<'users.registered.v1', { userId: UserId }>
 /** Somebody registered an address that has an account: its holder is told by mail, the caller is not told. */
@@ -29,7 +33,14 @@ export type UserEnabled = DomainEvent<'users.enabled.v1', { userId: UserId }>
 
 /** A customer's account. */
 export function register(draft: NewUser, now: Date): Decision<User> {
-  const user: User = { ...draft, roles: ['customer'], disabledAt: null, emailVerifiedAt: null, createdAt: now }
+  const user: User = {
+    ...draft,
+    locale: draft.locale ?? FIRST_LOCALE,
+    roles: ['customer'],
+    disabledAt: null,
+    emailVerifiedAt: null,
+    createdAt: now,
+  }
   const event: UserRegistered = { type: 'users.registered.v1', subject: user.id, data: { userId: user.id } }
   return { state: user, events: [event] }
 }
@@ -51,6 +62,7 @@ export function createStaff(
   refuseUnlessHolds(by, grantsOf(draft.roles, stored))
   const user: User = {
     ...draft,
+    locale: draft.locale ?? FIRST_LOCALE,
     roles: [...new Set(draft.roles)].sort(),
     disabledAt: null,
     emailVerifiedAt: null,
@@ -61,11 +73,14 @@ export function createStaff(
   return { state: user, events: [event] }
 }
 
-/** A person changes what they are called. */
-export function rename(user: User, name: string): Decision<User> {
-  if (user.name === name) return { state: user, events: [] }
+export type MyChange = { readonly name?: string | undefined; readonly locale?: string | undefined }
+
+/** A person changes what they are called, or the language of their letters. */
+export function changeMe(user: User, change: MyChange): Decision<User> {
+  const state = { ...user, name: change.name ?? user.name, locale: change.locale ?? user.locale }
+  if (state.name === user.name && state.locale === user.locale) return { state: user, events: [] }
   const event: UserChanged = { type: 'users.changed.v1', subject: user.id, data: { userId: user.id } }
-  return { state: { ...user, name }, events: [event] }
+  return { state, events: [event] }
 }
 
 export type AccountChange = {

@@ -9,10 +9,13 @@ import { closed, EmailSchema, idSchema, named, pageQuery, pageSchema } from '#pl
 import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
-import { NameSchema, PasswordSchema, StaffRolesSchema, UserSchema } from './schemas.ts'
+import { LocaleSchema, NameSchema, PasswordSchema, StaffRolesSchema, UserSchema } from './schemas.ts'
 import { type UserViews, viewOf } from './user-views.ts'
 
-const Me = named('ChangeMe', closed({ name: NameSchema }))
+const Me = named(
+  'ChangeMe',
+  closed({ name: Type.Optional(NameSchema), locale: Type.Optional(LocaleSchema) }, { minProperties: 1 }),
+)
 const NewStaff = named(
   'NewStaff',
   closed({ email: EmailSchema, password: PasswordSchema, name: NameSchema, roles: StaffRolesSchema }),
@@ -46,7 +49,7 @@ export const userRoutes =
       {
         schema: {
           operationId: 'changeMe',
-          summary: 'Change my name',
+          summary: 'Change my name, or the language of my mails',
           tags: ['users'],
           body: Me,
           response: { 200: UserSchema },

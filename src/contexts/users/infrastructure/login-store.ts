@@ -72,7 +72,7 @@ export async function forgetFailures(db: Reader, now: Date): Promise<void> {
 /** The parts of a statement that let `person` (the account as it was checked) through as `proved`, and use up the factor shown. */
 export const provedParts = (single: Single, checked: Checked): RawBuilder<unknown> => sql`
   person as (
-    select u.id, u.email, u.name, u.roles, u.disabled_at, u.email_verified_at, u.created_at from users.users u
+    select u.id, u.email, u.name, u.locale, u.roles, u.disabled_at, u.email_verified_at, u.created_at from users.users u
     where u.id = ${checked.userId} and u.password_hash = ${checked.passwordHash} and u.disabled_at is null
       and not exists (select from users.failed_logins
         where key = ${checked.attempt.key} and failures >= ${checked.attempt.maxFailures})

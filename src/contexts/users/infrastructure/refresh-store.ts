@@ -42,7 +42,7 @@ export function refreshStore({ toView }: Pick<UserViews, 'toView'>, encryption: 
       select t.session_id, t.expires_at, t.used_at,
         case when t.used_at >= ${repeatableSince(now)} then t.successor end as successor, l.hash as live_hash,
         s.revoked_at is null and s.expires_at > ${now} and u.disabled_at is null as session_live,
-        u.id, u.email, u.name, u.roles, u.disabled_at, u.email_verified_at, u.created_at
+        u.id, u.email, u.name, u.locale, u.roles, u.disabled_at, u.email_verified_at, u.created_at
       from users.refresh_tokens t
         join users.sessions s on s.id = t.session_id join users.users u on u.id = s.user_id
         left join users.refresh_tokens l on l.session_id = t.session_id and l.used_at is null

@@ -11,8 +11,8 @@ export const NameSchema = Type.String({ minLength: 1, maxLength: 100, pattern: '
 /** Any characters at all; how short it may be depends on whose it is (domain/password-rules.ts). */
 export const PasswordSchema = Type.String({ maxLength: PASSWORD_MAX_LENGTH })
 
-/** The language that mails are written in. */
-export const LocaleSchema = Type.Unsafe<string>({ type: 'string', enum: LOCALES, default: 'en' })
+/** The language that mails are written in; `en` unless given at registration. */
+export const LocaleSchema = Type.Unsafe<string>({ type: 'string', enum: LOCALES })
 
 /** Six digits of an authenticator app, or a recovery code. */
 export const CodeSchema = Type.String({
@@ -35,6 +35,7 @@ export const UserSchema = named(
     email: readableBy('customers:read', Type.String()),
     emailVerified: Type.Boolean(),
     name: readableBy('customers:read', Type.String()),
+    locale: Type.String({ description: 'The language of their mails.' }),
     roles: Type.Unsafe<readonly string[]>({ type: 'array', items: { type: 'string' } }),
     disabled: Type.Boolean(),
     createdAt: TimeSchema,

@@ -47,7 +47,7 @@ export function sessionStore({ toView }: Pick<UserViews, 'toView'>, encryption: 
           insert into users.refresh_tokens (hash, session_id, created_at, expires_at)
           select ${firstTokenHash}::bytea, id, ${createdAt}::timestamptz, ${idleUntil(createdAt)}::timestamptz from opened),
         audited as (${single.auditing(audited, sql`exists (select from opened)`)})
-        select id, email, name, roles, disabled_at, email_verified_at, created_at from person join proved on user_id = id`.execute(
+        select id, email, name, locale, roles, disabled_at, email_verified_at, created_at from person join proved on user_id = id`.execute(
         single.db,
       )
       return rows[0] && toView(rows[0])

@@ -10,6 +10,7 @@ import type { User } from '../domain/user.ts'
 import { type SealedUser, sealsOf } from './seals.ts'
 
 type UserRow = SealedUser & {
+  readonly locale: string
   readonly password_hash: string
   readonly roles: string[]
   readonly disabled_at: Date | null
@@ -22,13 +23,13 @@ type UserRow = SealedUser & {
 export function userStore(encryption: Encryption) {
   const { seal, open, emailIndex } = sealsOf(encryption)
 
-  const insertUser: InsertUser = async (work, user, locale = 'en') => {
+  const insertUser: InsertUser = async (work, user) => {
     const { email, name } = seal(user)
     const { rows } = await sql<{ id: UserId }>`
       with inserted as (
         insert into users.users (id, email, email_index, name, password_hash, roles, locale, created_at, updated_at)
         values (${user.id}, ${email}, ${emailIndex(user.email)}, ${name}, ${user.passwordHash}, ${user.roles}::text[],
-          ${locale}, ${work.now}, ${work.now})
+          ${user.locale}, ${work.now}, ${work.now})
         on conflict (email_index) do nothing
         returning id)
       select id from inserted
@@ -39,7 +40,7 @@ export function userStore(encryption: Encryption) {
 
   const changeUser: ChangeUser = async (work, id, decide, version) => {
     const { rows } = await sql<UserRow>`
-      select id, email, name, password_hash, roles, disabled_at, email_verified_at, version, created_at
+      select id, email, name, locale, password_hash, roles, disabled_at, email_verified_at, version, created_at
       from users.users where id = ${id} and erased_at is null for update`.execute(work.tx)
     const row = rows[0]
     if (!row) throw refuse('users.not-found')
@@ -48,7 +49,7 @@ export function userStore(encryption: Encryption) {
     const { state: after, events } = decide(before)
     if (events.length === 0) return { before, after, version: row.version }
     await sql`
-      update users.users set name = ${seal(after).name}, roles = ${after.roles}::text[], disabled_at = ${after.disabledAt},
+      update users.users set name = ${seal(after).name}, locale = ${after.locale}, roles = ${after.roles}::text[], disabled_at = ${after.disabledAt},
         version = version + 1, updated_at = ${work.now}
       where id = ${id}`.execute(work.tx)
     work.emit(...events)
@@ -57,6 +58,7 @@ export function userStore(encryption: Encryption) {
 
   const toUser = (row: UserRow): User => ({
     ...open(row),
+    locale: row.locale,
     passwordHash: row.password_hash,
     roles: row.roles,
     disabledAt: row.disabled_at,

@@ -9,6 +9,7 @@ import type { User } from '../domain/user.ts'
 import { type SealedUser, sealsOf } from './seals.ts'
 
 export type ViewRow = SealedUser & {
+  readonly locale: string
   readonly roles: string[]
   readonly disabled_at: Date | null
   readonly email_verified_at: Date | null
@@ -28,6 +29,7 @@ export function userViews(db: Reader, encryption: Encryption) {
 
   const toView = (row: ViewRow): UserView => ({
     ...open(row),
+    locale: row.locale,
     emailVerified: row.email_verified_at !== null,
     roles: row.roles,
     disabled: row.disabled_at !== null,
@@ -40,7 +42,7 @@ export function userViews(db: Reader, encryption: Encryption) {
     /** One user and their version; refuses users.not-found. */
     findUser: async (id: UserId): Promise<{ user: UserView; version: number }> => {
       const { rows } = await sql<ViewRow & { version: number }>`
-        select id, email, name, roles, disabled_at, email_verified_at, created_at, version from users.users where id = ${id} and erased_at is null`.execute(
+        select id, email, name, locale, roles, disabled_at, email_verified_at, created_at, version from users.users where id = ${id} and erased_at is null`.execute(
         db,
       )
       const row = rows[0]
@@ -51,7 +53,7 @@ export function userViews(db: Reader, encryption: Encryption) {
     /** Users, the newest first. */
     listUsers: async ({ limit, afterId = '~', email, kind }: UserFilter): Promise<Page<UserView>> => {
       const { rows } = await sql<ViewRow>`
-        select id, email, name, roles, disabled_at, email_verified_at, created_at from users.users
+        select id, email, name, locale, roles, disabled_at, email_verified_at, created_at from users.users
         where id < ${afterId} and erased_at is null
           ${email === undefined ? sql`` : sql`and email_index = ${emailIndex(email)}`}
           ${kind === undefined ? sql`` : kind === 'staff' ? sql`and roles <> '{customer}'` : sql`and roles = '{customer}'`}
@@ -64,11 +66,12 @@ export function userViews(db: Reader, encryption: Encryption) {
 export type UserViews = ReturnType<typeof userViews>
 
 /** A user that was just saved, as answers show one. */
-export const viewOf = ({ id, email, emailVerifiedAt, name, roles, disabledAt, createdAt }: User): UserView => ({
+export const viewOf = ({ id, email, emailVerifiedAt, name, locale, roles, disabledAt, createdAt }: User): UserView => ({
   id,
   email,
   emailVerified: emailVerifiedAt !== null,
   name,
+  locale,
   roles,
   disabled: disabledAt !== null,
   createdAt: createdAt.toISOString(),
