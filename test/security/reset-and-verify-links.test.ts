@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ADDRESS } from '../contexts/orders/buying.ts'
+import { factorsOf } from '../contexts/users/factors.ts'
 import { bearer, PASSWORD, peopleOf } from '../contexts/users/people.ts'
 import { sqlOf } from '../contexts/users/sql.ts'
 import { type TestShop, testShop } from '../kit/shop.ts'
@@ -82,6 +84,44 @@ describe('Reset / verify tokens', () => {
     expect((await post('/v1/users/me/password', body, bearer(session))).status).toBe(204)
     expect(await reset(token, 'a third horse entirely')).toMatchObject(invalid)
     expect((await people.logIn('bound@shop.example', NEW_PASSWORD)).status).toBe(200)
+  })
+
+  const kept = (id: string) =>
+    sqlOf<{ factors: number; codes: number; addresses: number }>(
+      shop,
+      `select (select count(*)::int from users.second_factors where user_id = $1) as factors,
+         (select count(*)::int from users.recovery_codes where user_id = $1 and used_at is null) as codes,
+         (select count(*)::int from users.addresses where user_id = $1) as addresses`,
+      id,
+    )
+  /** Somebody who has a second factor and an address in the book. */
+  async function settled(email: string) {
+    const session = await people.customer(email)
+    await factorsOf(shop).enrol(session)
+    expect((await post('/v1/users/me/addresses', ADDRESS, bearer(session))).status).toBe(201)
+    return session
+  }
+
+  test('a reset takes from a stranger what they put into an account of an address that is not theirs', async () => {
+    const stranger = await settled('victim@shop.example')
+    const id = stranger.body.user.id
+    expect(await kept(id)).toEqual([{ factors: 1, codes: 10, addresses: 1 }])
+    const [, , token] = await resetLink('victim@shop.example')
+    expect((await reset(token)).status).toBe(204)
+    expect(await kept(id)).toEqual([{ factors: 0, codes: 0, addresses: 0 }])
+    expect((await people.logIn('victim@shop.example', NEW_PASSWORD)).status).toBe(200)
+    expect((await people.me(stranger)).status).toBe(401)
+  })
+
+  test.each([
+    ['whose address was verified', 'email_verified_at = now()', 'proved@shop.example'],
+    ['of staff', `roles = '{customer,support}'`, 'staffed@shop.example'],
+  ])('a reset leaves the second factor and the addresses of an account %s', async (_, change, email) => {
+    const { body } = await settled(email)
+    await sqlOf(shop, `update users.users set ${change} where id = $1`, body.user.id)
+    const [, , token] = await resetLink(email)
+    expect((await reset(token, 'a third horse entirely')).status).toBe(204)
+    expect(await kept(body.user.id)).toEqual([{ factors: 1, codes: 10, addresses: 1 }])
   })
 
   test('a disabled account gets no link, and its link is none', async () => {

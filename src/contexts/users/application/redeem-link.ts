@@ -30,7 +30,10 @@ export type RedeemLinkNeeds = HashNewPasswordNeeds &
     /** Uses the link up and locks its account: of two at once, one gets it. */
     useLink(work: Work, token: string, purpose: LinkPurpose): Promise<LinkHolder | undefined>
     markVerified(work: Work, id: UserId): Promise<void>
-    /** Sets it, takes the e-mail for verified, and forgets failed logins. */
+    /**
+     * Sets it, takes the e-mail for verified, and forgets failed logins. A customer's whose e-mail was not verified before
+     * may have been a stranger's: its second factor, recovery codes and addresses go.
+     */
     setPassword(work: Work, id: UserId, passwordHash: string, emailVerified: boolean): Promise<void>
     /** False when another account has the address. */
     setEmail(work: Work, id: UserId, email: string): Promise<boolean>

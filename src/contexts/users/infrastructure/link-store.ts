@@ -133,7 +133,13 @@ export function linkStore(encryption: Encryption) {
     setPassword: async ({ tx, now }: Work, id: UserId, passwordHash: string, emailVerified: boolean): Promise<void> => {
       await sql`
         with forgiven as (
-          delete from users.failed_logins where key = (select email_index from users.users where id = ${id}))
+          delete from users.failed_logins where key = (select email_index from users.users where id = ${id})),
+        unproved as (
+          select id from users.users
+          where id = ${id} and ${emailVerified} and email_verified_at is null and roles = '{customer}'),
+        factors as (delete from users.second_factors where user_id in (select id from unproved)),
+        codes as (delete from users.recovery_codes where user_id in (select id from unproved)),
+        book as (delete from users.addresses where user_id in (select id from unproved))
         update users.users set password_hash = ${passwordHash}, version = version + 1, updated_at = ${now},
           email_verified_at = case when ${emailVerified} then coalesce(email_verified_at, ${now}) else email_verified_at end
         where id = ${id}`.execute(tx)
