@@ -29,6 +29,7 @@ import { userRoutes } from './infrastructure/http.ts'
 import { readRecords } from './infrastructure/import-files.ts'
 import { importStore } from './infrastructure/import-store.ts'
 import { letterWriter } from './infrastructure/letters/letters.ts'
+import { limitMail } from './infrastructure/limits.ts'
 import { forgetLinks, linkStore } from './infrastructure/link-store.ts'
 import { forgetFailures, hashSessionId, loginStore } from './infrastructure/login-store.ts'
 import { mfaRoutes } from './infrastructure/mfa-http.ts'
@@ -146,8 +147,9 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     readAccess: () => readAccess(db),
     problems: usersProblems,
     routes: async (app) => {
-      await app.register(authRoutes(use, platform))
-      await app.register(accountRoutes(use, views, platform))
+      const mayGetMail = limitMail(limits)
+      await app.register(authRoutes(use, platform, mayGetMail))
+      await app.register(accountRoutes(use, views, platform, mayGetMail))
       await app.register(sessionRoutes(use, sessionViews(db, encryption), platform))
       await app.register(addressRoutes(use, addresses, platform))
       await app.register(mfaRoutes(use, platform))

@@ -14,11 +14,16 @@ export type InsertUser = (work: Work, user: User) => Promise<UserId | undefined>
 
 export type RegisterNeeds = { newUserId(): UserId; insertUser: InsertUser }
 
-/** Makes a customer's account. Says the same, and does as much, when the address has one: it changes nothing then. */
-export const register = (needs: RegisterNeeds) => async (work: Work, wanted: Registration) => {
-  const { state: user, events } = registered({ id: needs.newUserId(), ...wanted }, work.now)
-  const holder = await needs.insertUser(work, user)
-  if (holder === user.id) work.emit(...events)
-  else if (holder) work.emit(registeredAgain(holder))
-  return { email: wanted.email }
-}
+/**
+ * Makes a customer's account. Says the same, and does as much, when the address has one: it changes nothing then, and tells
+ * the holder while they may get mail.
+ */
+export const register =
+  (needs: RegisterNeeds) =>
+  async (work: Work, wanted: Registration, mayGetMail = true) => {
+    const { state: user, events } = registered({ id: needs.newUserId(), ...wanted }, work.now)
+    const holder = await needs.insertUser(work, user)
+    if (holder === user.id) work.emit(...events)
+    else if (holder && mayGetMail) work.emit(registeredAgain(holder))
+    return { email: wanted.email }
+  }

@@ -7,7 +7,7 @@ import type { UserUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
 import { isStaff } from '../domain/roles.ts'
 import { requireRecent } from '../domain/session.ts'
-import { AUTH_LIMITS, MAIL_TO } from './limits.ts'
+import { AUTH_LIMITS, type MayGetMail } from './limits.ts'
 import { PasswordSchema } from './schemas.ts'
 import type { UserViews } from './user-views.ts'
 
@@ -27,12 +27,13 @@ const noted = (body: { email: string }): Answer<{ email: string }> => ({ status:
 
 /** Proving an e-mail address, and changing it or the password. Hashing is done before the database is asked for a connection. */
 export const accountRoutes =
-  (use: UserUseCases, views: UserViews, { db, clock, perform, answer, limits }: Platform): FastifyPluginAsyncTypebox =>
+  (
+    use: UserUseCases,
+    views: UserViews,
+    { db, clock, perform, answer }: Platform,
+    mayGetMail: MayGetMail,
+  ): FastifyPluginAsyncTypebox =>
   async (app) => {
-    const mailTo = limits.define('mail-to', MAIL_TO)
-    /** Whether this address may be written to once more; what is answered does not tell. */
-    const mayGetMail = async ({ email }: { email: string }) => (await mailTo.take(email)).allowed
-
     app.post(
       '/auth/resend-verification',
       {

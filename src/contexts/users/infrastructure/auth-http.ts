@@ -6,7 +6,7 @@ import type { Platform } from '#platform/platform.ts'
 import type { UserUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
 import { deviceCookieOf, forgetRefreshCookie, keepInCookies, refreshCookieOf } from './cookies.ts'
-import { AUTH_LIMITS } from './limits.ts'
+import { AUTH_LIMITS, type MayGetMail } from './limits.ts'
 import { CodeSchema, LocaleSchema, NameSchema, PasswordSchema, UserSchema } from './schemas.ts'
 
 const Registration = named(
@@ -64,7 +64,7 @@ const LoggedIn = named(
 
 /** Registering, logging in and out. Hashing is done before the database is asked for a connection. */
 export const authRoutes =
-  (use: UserUseCases, { answer, answerOne, origins }: Platform): FastifyPluginAsyncTypebox =>
+  (use: UserUseCases, { answer, answerOne, origins }: Platform, mayGetMail: MayGetMail): FastifyPluginAsyncTypebox =>
   async (app) => {
     app.post(
       '/auth/register',
@@ -85,8 +85,9 @@ export const authRoutes =
       async (request, reply) => {
         const { email, password, name = null, locale } = request.body
         const passwordHash = await use.hashNewPassword(password, 'customer', { email, name })
+        const may = await mayGetMail(request.body)
         return answer(request, reply, async (work) =>
-          created(await use.register(work, { email, name, passwordHash, locale }), '/v1/users/me'),
+          created(await use.register(work, { email, name, passwordHash, locale }, may), '/v1/users/me'),
         )
       },
     )

@@ -1,4 +1,5 @@
 import type { RouteLimit } from '#platform/http/limits.ts'
+import type { Limits } from '#platform/limits/limits.ts'
 
 /** What the routes that prove who somebody is allow, per address; guesses at one account are counted beside them. */
 export const AUTH_LIMITS = {
@@ -10,4 +11,13 @@ export const AUTH_LIMITS = {
 } as const satisfies Record<string, readonly RouteLimit[]>
 
 /** How often one address is sent what anybody can ask for in its name; beyond it the answer is the same, and nothing is sent. */
-export const MAIL_TO = { points: 5, seconds: 3_600 } as const
+const MAIL_TO = { points: 5, seconds: 3_600 } as const
+
+/** Whether this address may be written to once more; what is answered does not tell. */
+export type MayGetMail = (to: { readonly email: string }) => Promise<boolean>
+
+/** Counts what anybody asks for in an address's name, whichever route they use. */
+export function limitMail(limits: Limits): MayGetMail {
+  const mailTo = limits.define('mail-to', MAIL_TO)
+  return async ({ email }) => (await mailTo.take(email)).allowed
+}
