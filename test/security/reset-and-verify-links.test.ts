@@ -124,6 +124,27 @@ describe('Reset / verify tokens', () => {
     expect(await kept(body.user.id)).toEqual([{ factors: 1, codes: 10, addresses: 1 }])
   })
 
+  test('a link alone verifies nothing: whoever knows neither the password nor a session of that account is told so', async () => {
+    const { id } = (await people.customer('alone@shop.example')).body.user
+    const token = /#token=([\w-]+)/.exec((await mailTo('alone@shop.example')).text)?.[1] ?? ''
+    const verify = (more = {}, headers = {}) => post('/v1/auth/verify-email', { token, ...more }, headers)
+    const wrong = { status: 401, body: { code: 'users.wrong-credentials' } }
+    const other = await people.customer('bystander@shop.example')
+    expect(await verify()).toMatchObject(wrong)
+    expect(await verify({}, bearer(other))).toMatchObject(wrong)
+    expect(await verify({ password: NEW_PASSWORD })).toMatchObject(wrong)
+    const failures = await sqlOf<{ failures: number }>(
+      shop,
+      `select failures from users.failed_logins where key =
+         (select email_index from users.users where id = $1)`,
+      id,
+    )
+    expect(failures).toEqual([{ failures: 1 }])
+    expect((await people.logIn('alone@shop.example')).body.user.emailVerified).toBe(false)
+    expect((await verify({ password: PASSWORD })).status).toBe(204)
+    expect((await people.logIn('alone@shop.example')).body.user.emailVerified).toBe(true)
+  })
+
   test('a disabled account gets no link, and its link is none', async () => {
     const session = await people.customer('disabled@shop.example')
     const [, , token] = await resetLink('disabled@shop.example')

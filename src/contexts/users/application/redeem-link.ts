@@ -40,7 +40,7 @@ export type RedeemLinkNeeds = HashNewPasswordNeeds &
     revokeOtherSessions: RevokeOtherSessions
   }
 
-/** Takes an address for its account's: whoever shows the link reads its mail. Refuses users.invalid-link. */
+/** Takes an address for its account's: whoever shows the link reads its mail, and checkLinkHolder knows them. Refuses users.invalid-link. */
 export const verifyEmail =
   (needs: RedeemLinkNeeds) =>
   async (work: Work, token: string): Promise<void> => {

@@ -5,6 +5,7 @@ import { type ChangeAccountNeeds, changeAccount } from './change-account.ts'
 import { type ChangeMeNeeds, changeMe } from './change-me.ts'
 import { type ChangePasswordNeeds, changePassword, checkNewPassword } from './change-password.ts'
 import { type ChangeRoleNeeds, changeRole } from './change-role.ts'
+import { type CheckLinkHolderNeeds, checkLinkHolder } from './check-link-holder.ts'
 import { type CheckPasswordNeeds, checkPassword } from './check-password.ts'
 import { type ConfirmTotpNeeds, confirmTotp } from './confirm-totp.ts'
 import { type CreateOwnerNeeds, createOwner } from './create-owner.ts'
@@ -37,6 +38,7 @@ type Needs = AddressBookNeeds &
   ChangeMeNeeds &
   ChangeRoleNeeds &
   ChangePasswordNeeds &
+  CheckLinkHolderNeeds &
   CheckPasswordNeeds &
   ConfirmTotpNeeds &
   CreateOwnerNeeds &
@@ -79,6 +81,7 @@ export const userUseCases = (needs: Needs) => ({
   endSessionOfMine: endSessionOfMine(needs),
   endAllMySessions: endAllMySessions(needs),
   resendVerification: resendVerification(needs),
+  checkLinkHolder: checkLinkHolder(needs),
   verifyEmail: verifyEmail(needs),
   forgotPassword: forgotPassword(needs),
   hashForLink: hashForLink(needs),

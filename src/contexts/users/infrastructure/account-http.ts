@@ -19,6 +19,7 @@ const TokenSchema = Type.String({
   description: 'What stands behind `#token=` in the link.',
 })
 const LinkBody = named('LinkToken', closed({ token: TokenSchema }))
+const VerifyBody = named('VerifyEmail', closed({ token: TokenSchema, password: Type.Optional(PasswordSchema) }))
 const ResetBody = named('ResetPassword', closed({ token: TokenSchema, password: PasswordSchema }))
 const PasswordBody = named('ChangePassword', closed({ currentPassword: PasswordSchema, password: PasswordSchema }))
 
@@ -60,18 +61,26 @@ export const accountRoutes =
       {
         schema: {
           operationId: 'verifyEmail',
-          summary: 'Verify an address by the link that was sent to it',
+          summary: 'Verify an address by the link that was sent to it, logged in or with the password of the account',
           tags: ['auth'],
-          body: LinkBody,
+          body: VerifyBody,
           response: { 204: Type.Null() },
         },
-        config: { permission: 'public', refuses: ['users.invalid-link'], limits: AUTH_LIMITS.useToken },
+        config: {
+          permission: 'public',
+          refuses: ['users.invalid-link', 'users.wrong-credentials', 'users.too-many-attempts', 'users.too-busy'],
+          limits: AUTH_LIMITS.useToken,
+        },
       },
-      (request, reply) =>
-        answer(request, reply, async (work) => {
-          await use.verifyEmail(work, request.body.token)
+      async (request, reply) => {
+        const { actor, id: requestId } = request
+        const { token, password } = request.body
+        await perform.one({ actor, requestId }, (single) => use.checkLinkHolder(single, token, password))
+        return answer(request, reply, async (work) => {
+          await use.verifyEmail(work, token)
           return noContent()
-        }),
+        })
+      },
     )
 
     app.post(

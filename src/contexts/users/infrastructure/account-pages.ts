@@ -13,7 +13,8 @@ type Form = { readonly title: string; readonly fields: string; readonly attribut
 const PAGES: Readonly<Record<string, Form>> = {
   '/verify-email': {
     title: 'Confirm your e-mail address',
-    fields: '',
+    fields: `<p><label>Password of your account <input name="password" type="password" autocomplete="current-password" required></label></p>
+<p>If you did not choose one, <a href="/reset-password">set a new password</a> instead.</p>`,
     attributes: 'data-path="/v1/auth/verify-email" data-done="Thank you: the address is confirmed."',
     button: 'Confirm',
   },
