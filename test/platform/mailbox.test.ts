@@ -43,6 +43,20 @@ describe('the dev mailbox', () => {
     expect(headers['content-security-policy']).toMatch(/^default-src 'none'/)
   })
 
+  test('answers this machine only, whatever the request says of where it comes from', async () => {
+    const statusFrom = async (remoteAddress: string, url = '/dev/mailbox') => {
+      const headers = { 'x-forwarded-for': '127.0.0.1' }
+      return (await shop.app.http.inject({ method: 'GET', url, remoteAddress, headers })).statusCode
+    }
+    const [{ id }] = (await shop.send('GET', '/dev/mailbox.json')).body
+    for (const url of ['/dev/mailbox.json', '/dev/mailbox', `/dev/mailbox/${id}`]) {
+      for (const here of ['127.0.0.1', '127.8.0.1', '::1', '::ffff:127.0.0.1'])
+        expect(await statusFrom(here, url)).toBe(200)
+      for (const elsewhere of ['192.0.2.7', '::ffff:192.0.2.7', '2001:db8::1'])
+        expect(await statusFrom(elsewhere, url)).toBe(404)
+    }
+  })
+
   test('shows a mail with links to follow, its HTML in a frame that runs nothing', async () => {
     const [, { id }] = (await shop.send('GET', '/dev/mailbox.json')).body
     const { status, text, headers } = await shop.send('GET', `/dev/mailbox/${id}`)

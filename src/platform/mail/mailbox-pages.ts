@@ -7,10 +7,20 @@ import type { DevMailbox, KeptMail } from './dev-mailbox.ts'
 const HTML = 'text/html; charset=utf-8'
 const config = { permission: 'public' }
 
-/** The dev mailbox in a browser: `/dev/mailbox`, a page for each mail, and all of them as JSON for scripts and tests. */
+/** The other end of the socket, not what a header says: a proxy in between makes a visitor no local one. */
+const isLocal = (peer = ''): boolean => peer === '::1' || /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(peer)
+
+/**
+ * The dev mailbox in a browser: `/dev/mailbox`, a page for each mail, and all of them as JSON for scripts and tests. Mails
+ * hold links that open accounts: only this machine sees them, others find nothing.
+ */
 export const mailboxPages =
   (mailbox: DevMailbox): FastifyPluginAsyncTypebox =>
   async (app) => {
+    app.addHook('onRequest', async ({ socket }) => {
+      if (!isLocal(socket.remoteAddress)) throw refuse('platform.not-found')
+    })
+
     app.get('/dev/mailbox.json', { schema: { hide: true }, config }, () => mailbox.list())
 
     app.get('/dev/mailbox', { schema: { hide: true }, config }, async (_request, reply) =>
