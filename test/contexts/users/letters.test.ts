@@ -161,7 +161,7 @@ describe('the language of letters', () => {
     expect((await change({})).status).toBe(422)
     expect(await change({ name: 'Anna' })).toMatchObject({ status: 200, body: { locale: 'de', name: 'Anna' } })
     const token = lastTo('polyglot@shop.example')
-    expect((await post('/v1/auth/verify-email', { token })).status).toBe(204)
+    expect((await post('/v1/auth/verify-email', { token, password: PASSWORD })).status).toBe(204)
     await post('/v1/auth/forgot-password', { email: 'polyglot@shop.example' })
     await runJobs()
     const last = mailsTo('polyglot@shop.example').at(-1)
