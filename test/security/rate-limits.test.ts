@@ -344,7 +344,7 @@ describe('Anti-automation: each flow of the shop has its limit', () => {
     }
     await shop.app.settle()
     await shop.app.runJobs()
-    const mails = (await send('GET', '/dev/mailbox.json'))
+    const mails = (await shop.app.http.inject('/dev/mailbox.json'))
       .json()
       .filter(({ to }: { to: string }) => to.toLowerCase() === email)
     expect(mails).toHaveLength(5)
@@ -367,7 +367,7 @@ describe('Anti-automation: each flow of the shop has its limit', () => {
       await shop.app.settle()
     }
     await shop.app.runJobs()
-    const mails: { to: string; subject: string }[] = (await send('GET', '/dev/mailbox.json')).json()
+    const mails: { to: string; subject: string }[] = (await shop.app.http.inject('/dev/mailbox.json')).json()
     const subjects = mails.filter(({ to }) => to === email).map(({ subject }) => subject)
     expect(subjects.filter((subject) => /password/i.test(subject))).toHaveLength(4)
     expect(subjects).toHaveLength(5)
