@@ -83,7 +83,8 @@ const settings = (sockets: string, durable = true) => ({
   listen_addresses: '',
   unix_socket_directories: sockets,
   unix_socket_permissions: '0700',
-  max_connections: '100',
+  // Each process takes about 30: its pool, its jobs, its ear for events.
+  max_connections: '300',
   shared_buffers: '128MB',
   max_wal_size: '1GB',
   random_page_cost: '1.1',
