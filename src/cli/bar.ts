@@ -16,3 +16,20 @@ export function makeBar(format: string): { show: (done: number, total: number) =
     end: () => bar.stop(),
   }
 }
+
+/** Runs what reads a file with a progress bar, until it ends or Ctrl-C stops it; the same command goes on from there. */
+export async function watchFile<Outcome>(
+  format: string,
+  run: (watched: { signal: AbortSignal; onProgress: (done: number, total: number) => void }) => Promise<Outcome>,
+): Promise<Outcome> {
+  const bar = makeBar(format)
+  const stop = new AbortController()
+  const onSignal = () => stop.abort(new Error('stopped; the same command goes on from here'))
+  process.once('SIGINT', onSignal)
+  try {
+    return await run({ signal: stop.signal, onProgress: bar.show })
+  } finally {
+    process.off('SIGINT', onSignal)
+    bar.end()
+  }
+}

@@ -6,7 +6,7 @@ import type { ImportOptions, ImportOutcome } from '#contexts/catalog/index.ts'
 import { isCurrency } from '#kernel/money.ts'
 import { systemActor } from '#platform/db/system.ts'
 import type { App } from '../app.ts'
-import { makeBar } from './bar.ts'
+import { watchFile } from './bar.ts'
 import { withShop } from './connect.ts'
 import { describeImport } from './import-report.ts'
 
@@ -51,23 +51,15 @@ export const command = new Command('import')
   )
 
 async function importFile(app: App, file: string, options: ImportOptions, dryRun: boolean): Promise<ImportOutcome> {
-  const bar = makeBar(`${basename(file)}  {bar}  row {value} of {total}`)
-  const stop = new AbortController()
-  const onSignal = () => stop.abort(new Error('stopped; the same command goes on from here'))
-  process.once('SIGINT', onSignal)
-  try {
-    return await app.contexts.catalog.importProducts(
+  return watchFile(`${basename(file)}  {bar}  row {value} of {total}`, (watched) =>
+    app.contexts.catalog.importProducts(
       { actor: systemActor, requestId: 'stoa import' },
       {
         source: { name: basename(file), bytes: () => createReadStream(file) },
         options,
         dryRun,
-        signal: stop.signal,
-        onProgress: bar.show,
+        ...watched,
       },
-    )
-  } finally {
-    process.off('SIGINT', onSignal)
-    bar.end()
-  }
+    ),
+  )
 }

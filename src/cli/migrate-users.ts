@@ -6,7 +6,7 @@ import pc from 'picocolors'
 import type { ImportUsersOutcome, UsersFormat } from '#contexts/users/index.ts'
 import { systemActor } from '#platform/db/system.ts'
 import type { App } from '../app.ts'
-import { makeBar } from './bar.ts'
+import { watchFile } from './bar.ts'
 import { withShop } from './connect.ts'
 
 const SHOWN = 20
@@ -31,25 +31,17 @@ export const command = new Command('migrate-users')
 const formatOf = (file: string): UsersFormat => (/\.(ndjson|jsonl|json)$/i.test(file) ? 'ndjson' : 'csv')
 
 async function importFile(app: App, file: string, format: UsersFormat, dryRun: boolean): Promise<ImportUsersOutcome> {
-  const bar = makeBar(`${basename(file)}  {bar}  {value} of {total} people`)
-  const stop = new AbortController()
-  const onSignal = () => stop.abort(new Error('stopped; the same command goes on from here'))
-  process.once('SIGINT', onSignal)
-  try {
-    return await app.contexts.users.importUsers(
+  return watchFile(`${basename(file)}  {bar}  {value} of {total} people`, (watched) =>
+    app.contexts.users.importUsers(
       { actor: systemActor, requestId: 'stoa migrate-users' },
       {
         source: { name: basename(file), bytes: () => createReadStream(file) },
         format,
         dryRun,
-        signal: stop.signal,
-        onProgress: bar.show,
+        ...watched,
       },
-    )
-  } finally {
-    process.off('SIGINT', onSignal)
-    bar.end()
-  }
+    ),
+  )
 }
 
 /** What came of it, for people: counts, then the rows that were not taken; nothing that stands in one. */
