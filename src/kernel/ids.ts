@@ -20,6 +20,7 @@ export type NoteId = Id<'note'>
 export type ErasureId = Id<'era'>
 export type PaymentId = Id<'pay'>
 export type AttemptId = Id<'att'>
+export type CaptureId = Id<'cap'>
 export type RefundId = Id<'ref'>
 
 /** The regular expression that a TypeID of this prefix matches: what schemas validate ids with. */

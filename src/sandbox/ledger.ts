@@ -21,10 +21,20 @@ export type SandboxPayment = {
   status: 'requires_payment_method' | 'requires_action' | 'processing' | 'requires_capture' | 'succeeded' | 'cancelled'
   amountCaptured: number
   amountRefunded: number
+  refunds: readonly SandboxRefund[]
+  disputes: readonly SandboxDispute[]
   metadata: Record<string, string>
   returnUrl: string | null
   nextAction: { type: 'redirect'; url: string } | null
   lastError: { code: string; message: string } | null
+}
+
+/** The buyer's bank wants the money back: while it is open, and for good when it is lost, the amount is not the shop's. */
+export type SandboxDispute = {
+  readonly id: string
+  readonly amount: number
+  readonly reason: string
+  readonly status: 'open' | 'won' | 'lost'
 }
 
 export type SandboxRefund = {
@@ -58,7 +68,8 @@ type Entry =
 export type Ledger = ReturnType<typeof openLedger>
 
 /** An id of the sandbox's own: `sbx_pay_…`. */
-export const sandboxId = (kind: 'pay' | 'ref' | 'evt'): string => `sbx_${kind}_${randomBytes(12).toString('hex')}`
+export const sandboxId = (kind: 'pay' | 'ref' | 'evt' | 'dis'): string =>
+  `sbx_${kind}_${randomBytes(12).toString('hex')}`
 
 /**
  * Opens the books, from their journal when there is one. A change is in memory and handed to the kernel before it is

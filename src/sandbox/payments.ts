@@ -44,6 +44,8 @@ export function createPayment(wanted: NewPayment, url: string, timing: Timing): 
     status: 'requires_payment_method',
     amountCaptured: 0,
     amountRefunded: 0,
+    refunds: [],
+    disputes: [],
     metadata,
     returnUrl: returnUrl ?? null,
     nextAction: null,
@@ -132,7 +134,12 @@ export function refundPayment(
     metadata,
     createdAt: new Date().toISOString(),
   }
-  return { payment: { ...payment, amountRefunded: payment.amountRefunded + amount }, refund, tell: 'refund.succeeded' }
+  const refunded = {
+    ...payment,
+    amountRefunded: payment.amountRefunded + amount,
+    refunds: [...payment.refunds, refund],
+  }
+  return { payment: refunded, refund, tell: 'refund.succeeded' }
 }
 
 /** The event that tells of a change, if it tells. */

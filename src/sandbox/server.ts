@@ -47,6 +47,7 @@ export type Sandbox = {
 }
 
 const BODY_LIMIT_BYTES = 65_536
+const PAGE = 100
 type Answer = { status: number; body: string; type?: string; location?: string; afterMs?: number }
 
 /**
@@ -121,7 +122,20 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     const [, , collection, id = ''] = path.split('/')
     if (collection !== 'payments') throw new SandboxError(404, 'not_found', 'No such resource.')
     if (id !== '') return { status: 200, body: JSON.stringify(findPayment(ledger, id)) }
-    return { status: 200, body: JSON.stringify({ data: ledger.ofReference(query.get('reference') ?? '') }) }
+    return { status: 200, body: JSON.stringify({ data: listed(query) }) }
+  }
+
+  /** The payments of one reference; or those made in a span of time, a page of 100 from the one after `after` on. */
+  const listed = (query: URLSearchParams): SandboxPayment[] => {
+    const reference = query.get('reference')
+    if (reference !== null) return ledger.ofReference(reference)
+    const said = (name: string) => query.get(name) ?? ''
+    const [from, before, after] = [said('createdFrom'), said('createdBefore'), said('after')]
+    const made = [...ledger.payments.values()].filter(
+      ({ createdAt }) => createdAt >= from && (before === '' || createdAt < before),
+    )
+    const start = after === '' ? 0 : made.findIndex(({ id }) => id === after) + 1
+    return made.slice(start, start + PAGE)
   }
 
   /** The page of a payment that needs its buyer, and the two buttons on it. */

@@ -129,7 +129,15 @@ const charge = (
   providerPaymentId: string | null,
   { token, returnUrl }: WantedAttempt,
 ): Promise<Word> =>
-  chargeOnce(provider, { paymentId, orderId, attemptId, providerPaymentId, amount, token, returnUrl }, log)
+  chargeOnce(
+    provider,
+    {
+      ...{ paymentId, orderId, attemptId, providerPaymentId, amount, token, returnUrl },
+      objectKey: paymentId,
+      capture: 'automatic',
+    },
+    log,
+  )
 
 /** Records what came of an attempt, and keeps the answer with it. */
 async function record(

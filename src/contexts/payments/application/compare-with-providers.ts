@@ -1,4 +1,5 @@
 import type { PaymentId } from '#kernel/ids.ts'
+import { refundedMinorOf } from '../domain/provider-payment.ts'
 import type { PaymentProviders } from './payment-provider.ts'
 
 /** A provider payment as our books have it, in minor units. */
@@ -34,9 +35,9 @@ async function compare(providers: PaymentProviders, booked: BookedPayment): Prom
   try {
     const there = await providers.get(provider)?.retrieve(providerPaymentId)
     if (!there) return [{ subject, detail: `the provider ${provider} is not switched on` }]
-    const taken = there.status === 'succeeded' ? there.amount.amountMinor : 0
-    if (taken === capturedMinor && there.refundedMinor === refundedMinor) return []
-    const theirs = `${provider} took ${taken} and refunded ${there.refundedMinor}`
+    const back = refundedMinorOf(there)
+    if (there.takenMinor === capturedMinor && back === refundedMinor) return []
+    const theirs = `${provider} took ${there.takenMinor} and refunded ${back}`
     return [
       { subject, detail: `${theirs}, the books say ${capturedMinor} and ${refundedMinor} (${providerPaymentId})` },
     ]

@@ -132,13 +132,8 @@ async function send({ providers, log }: RefundNeeds, refund: Refund): Promise<Se
   try {
     const provider = providers.get(refund.provider)
     if (!provider) throw new Error(`The provider ${refund.provider} is not switched on.`)
-    return {
-      id: await provider.refund({
-        refundId: refund.id,
-        providerPaymentId: refund.providerPaymentId,
-        amount: refund.amount,
-      }),
-    }
+    const { id: refundId, providerPaymentId, amount } = refund
+    return { id: (await provider.refund({ refundId, providerPaymentId, amount })).id }
   } catch (error) {
     log.warn({ err: error, refundId: refund.id }, 'a refund could not be sent')
     const told = (error as Error).message.slice(0, 500)

@@ -84,8 +84,10 @@ const isCalling = (attempt: Attempt, now: Date): boolean =>
   attempt.status === 'created' && attempt.leaseUntil !== null && attempt.leaseUntil > now
 
 function follow(attempt: Attempt, found: ProviderPayment, now: Date): Attempt {
-  if (found.status !== attempt.status && !attemptTransitions[attempt.status].includes(found.status)) return attempt
-  switch (found.status) {
+  // Authorised, the attempt has done what it was for: the money is taken by a capture.
+  const status = found.status === 'authorised' ? 'succeeded' : found.status
+  if (status !== attempt.status && !attemptTransitions[attempt.status].includes(status)) return attempt
+  switch (status) {
     case 'succeeded':
       return attempt.status === 'succeeded' ? attempt : end(attempt, 'succeeded', null, now)
     case 'declined':
@@ -93,7 +95,7 @@ function follow(attempt: Attempt, found: ProviderPayment, now: Date): Attempt {
     case 'cancelled':
       return attempt.status === 'cancelled' ? attempt : end(attempt, 'cancelled', ENDED_THERE, now)
     default:
-      return waiting(attempt, found.status, found.redirectUrl, now)
+      return waiting(attempt, status, found.redirectUrl, now)
   }
 }
 

@@ -1,18 +1,20 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { AttemptId, PaymentId } from '#kernel/ids.ts'
+import type { AttemptId, PaymentId, RefundId } from '#kernel/ids.ts'
 import { isCurrency, money } from '#kernel/money.ts'
 import { type CallAnswer, CallFailed, makeHttpClient } from '#platform/resilience/http-client.ts'
 import {
+  CaptureRefused,
   type Charge,
   ChargeRefused,
   type PaymentProvider,
   RefundRefused,
   type WebhookEvent,
 } from '../application/payment-provider.ts'
-import type { Decline, ProviderPayment } from '../domain/provider-payment.ts'
+import type { Decline, ProviderDispute, ProviderPayment, ProviderRefund } from '../domain/provider-payment.ts'
 
 const NAME = 'sandbox'
 const MINIMUM_MINOR = 50
+const PROCESSING_MAX_MINUTES = 60
 const FRESH_SECONDS = 300
 const CLOCK_SKEW_SECONDS = 60
 
@@ -54,29 +56,49 @@ export function makeSandboxClient(options: {
 
   return {
     name: NAME,
+    processingMaxMinutes: PROCESSING_MAX_MINUTES,
     minimumMinor: () => MINIMUM_MINOR,
     charge: async (charge) => {
       const signal = http.deadline()
-      const { paymentId, orderId, attemptId, providerPaymentId, amount, token, returnUrl } = charge
+      const { paymentId, orderId, attemptId, providerPaymentId, objectKey, amount, capture, token, returnUrl } = charge
       if (providerPaymentId !== null) return confirm(providerPaymentId, charge, signal)
       const metadata = { orderId, attemptId }
       const wanted = {
         reference: paymentId,
         amount: amount.amountMinor,
         currency: amount.currency,
+        capture,
         token,
         returnUrl,
         metadata,
       }
       // Keyed by the payment, not by the attempt: whatever is lost or late, a payment has one object at the provider.
-      const answer = await post('/v1/payments', wanted, paymentId, signal)
+      const answer = await post('/v1/payments', wanted, objectKey, signal)
       if (errorCode(answer) !== 'idempotency_key_reused') return toPayment(expectCharge(answer))
-      const [existing] = await find(paymentId, signal)
+      const existing = (await find(paymentId, signal)).at(-1)
       if (!existing) throw new CallFailed('The sandbox has used the key of a payment that it does not have.', true)
       return confirm(existing.id, charge, signal)
     },
+    capture: async ({ captureId, providerPaymentId, amount }) => {
+      const wanted = { amount: amount.amountMinor, metadata: { captureId } }
+      const answer = await post(`/v1/payments/${providerPaymentId}/capture`, wanted, captureId)
+      if (errorCode(answer) !== 'payment_unexpected_state') return toPayment(expectOk(answer))
+      const now = await retrieve(providerPaymentId)
+      if (now.status === 'cancelled') throw new CaptureRefused('The authorisation has lapsed or was cancelled.')
+      return now
+    },
     retrieve: (id) => retrieve(id),
     find: (paymentId) => find(paymentId),
+    list: async function* ({ from, before }) {
+      const span = `createdFrom=${from.toISOString()}&createdBefore=${before.toISOString()}`
+      for (let after = ''; ; ) {
+        const page = listOf(expectOk(await get(`/v1/payments?${span}&after=${after}`)))
+        yield* page
+        const last = page.at(-1)
+        if (!last) return
+        after = last.id
+      }
+    },
     cancel: async (id) => {
       const answer = await post(`/v1/payments/${id}/cancel`, {}, `cancel ${id}`)
       return answer.status === 200 ? toPayment(answer.body) : retrieve(id)
@@ -85,7 +107,7 @@ export function makeSandboxClient(options: {
       const wanted = { amount: amount.amountMinor, metadata: { refundId } }
       const answer = await post(`/v1/payments/${providerPaymentId}/refunds`, wanted, refundId)
       if (answer.status >= 400 && !AT_THE_DOOR.has(answer.status)) throw new RefundRefused(errorCode(answer))
-      return textOf(recordOf(expectOk(answer)), 'id')
+      return toRefund(expectOk(answer))
     },
     readWebhook: (headers, body, now) => {
       if (!isGenuine(headers['sandbox-signature'], body, options.webhookSecret, now)) return undefined
@@ -110,7 +132,7 @@ function toEvent(body: Buffer): WebhookEvent | undefined {
   try {
     const event = recordOf(JSON.parse(body.toString('utf8')))
     const type = textOf(event, 'type')
-    const about = /^(payment|refund)\./.test(type) ? recordOf(recordOf(event.data).payment) : undefined
+    const about = /^(payment|refund|dispute)\./.test(type) ? recordOf(recordOf(event.data).payment) : undefined
     return {
       eventId: textOf(event, 'id'),
       type,
@@ -127,6 +149,7 @@ type JsonObject = Readonly<Record<string, unknown>>
 const STATUS: Readonly<Record<string, ProviderPayment['status']>> = {
   requires_payment_method: 'declined',
   requires_action: 'requiresAction',
+  requires_capture: 'authorised',
   processing: 'processing',
   succeeded: 'succeeded',
   cancelled: 'cancelled',
@@ -137,11 +160,12 @@ function toPayment(body: unknown): ProviderPayment {
   const payment = recordOf(body)
   const metadata = recordOf(payment.metadata)
   const status = STATUS[textOf(payment, 'status')]
-  const amount = status === 'succeeded' ? payment.amountCaptured : payment.amount
+  const { amount, amountCaptured: takenMinor, refunds, disputes } = payment
   const currency = textOf(payment, 'currency')
-  const refundedMinor = payment.amountRefunded
-  if (!status || !isMinor(amount) || !isMinor(refundedMinor) || !isCurrency(currency))
+  if (!status || !isMinor(amount) || !isMinor(takenMinor) || !isCurrency(currency))
     throw new CallFailed('The sandbox answered with a payment that makes no sense.', true)
+  if (!Array.isArray(refunds) || !Array.isArray(disputes))
+    throw new CallFailed('The sandbox answered without refunds or disputes.', true)
   const error = payment.lastError ? textOf(recordOf(payment.lastError), 'code') : undefined
   return {
     provider: NAME,
@@ -150,13 +174,39 @@ function toPayment(body: unknown): ProviderPayment {
     attemptId: typeof metadata.attemptId === 'string' ? (metadata.attemptId as AttemptId) : null,
     status,
     amount: money(amount, currency),
-    refundedMinor,
+    takenMinor,
+    refunds: refunds.map(toRefund),
+    disputes: disputes.map(toDispute),
+    authorisedUntil: null,
     redirectUrl: payment.nextAction ? textOf(recordOf(payment.nextAction), 'url') : null,
+    clientSecret: null,
     decline:
       error === undefined
         ? null
         : (MESSAGES[error] ?? { code: 'declined', message: 'The payment was declined.', retryable: true }),
   }
+}
+
+function toRefund(body: unknown): ProviderRefund {
+  const refund = recordOf(body)
+  const { amount, metadata, status } = refund
+  if (!isMinor(amount) || (status !== 'pending' && status !== 'succeeded' && status !== 'failed'))
+    throw new CallFailed('The sandbox answered with a refund that makes no sense.', true)
+  const { refundId } = recordOf(metadata)
+  return {
+    id: textOf(refund, 'id'),
+    refundId: typeof refundId === 'string' ? (refundId as RefundId) : null,
+    amountMinor: amount,
+    status,
+  }
+}
+
+function toDispute(body: unknown): ProviderDispute {
+  const dispute = recordOf(body)
+  const { amount, status } = dispute
+  if (!isMinor(amount) || (status !== 'open' && status !== 'won' && status !== 'lost'))
+    throw new CallFailed('The sandbox answered with a dispute that makes no sense.', true)
+  return { id: textOf(dispute, 'id'), amountMinor: amount, reason: textOf(dispute, 'reason'), status }
 }
 
 const isMinor = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0

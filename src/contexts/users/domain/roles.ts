@@ -15,6 +15,11 @@ export const PERMISSIONS = {
   'payments:read': 'See all payments.',
   'payments:capture': 'Take money that was authorised.',
   'payments:refund': 'Give money back.',
+  'payments:record': 'Say that money came in by bank transfer, invoice or cash.',
+  'payments:review': 'Decide what becomes of money that does not fit its payment.',
+  'ledger:read': 'See the books, and take a copy of them for accounting.',
+  'webhooks:read': 'See what payment providers have sent.',
+  'webhooks:replay': 'Have what a payment provider has sent worked on again.',
   'customers:read': 'See who customers are: their name, e-mail and addresses, in orders and accounts.',
   'catalogue:write': 'Change products, categories and what is on sale.',
   'catalogue:price': 'Set prices.',
@@ -66,7 +71,17 @@ const fulfilment = [
   'inventory:read',
   'inventory:adjust',
 ] as const
-const finance = ['orders:read', 'payments:read', 'payments:refund', 'payments:capture'] as const
+const finance = [
+  'orders:read',
+  'payments:read',
+  'payments:refund',
+  'payments:capture',
+  'payments:record',
+  'payments:review',
+  'ledger:read',
+  'webhooks:read',
+  'webhooks:replay',
+] as const
 
 /** These roles are the same in every shop. Whoever has an account may do what a customer may, and what their roles add. */
 export const FIXED_ROLES = {
