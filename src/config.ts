@@ -56,6 +56,8 @@ export type Config = Readonly<{
   storeFile: string | undefined
   paymentProviders: readonly PaymentProviderName[]
   paymentTimeoutMs: number
+  /** Whether attempts take the money at once, or authorise it until staff capture it. */
+  paymentCapture: 'automatic' | 'manual'
   /** Where the sandbox provider runs; undefined means that the service starts one beside itself. */
   sandboxUrl: string | undefined
   sandboxSecretKey: string
@@ -158,6 +160,7 @@ export function readConfig(env: Environment = process.env): Config {
     orderNumberPrefix: read.matching('ORDER_NUMBER_PREFIX', /^[A-Za-z0-9-]{0,10}$/, ''),
     storeFile: read.path('STORE_FILE'),
     paymentProviders,
+    paymentCapture: read.oneOf('PAYMENT_CAPTURE', ['automatic', 'manual'], 'automatic') as Config['paymentCapture'],
     paymentTimeoutMs: read.integer('PAYMENT_TIMEOUT_MS', 10_000, 100, 60_000),
     sandboxUrl: read.url('SANDBOX_URL', ['http:', 'https:']),
     sandboxSecretKey: sandbox ? told(() => parseSecret(keys.SANDBOX_SECRET_KEY, 'SANDBOX_SECRET_KEY')) : '',

@@ -93,6 +93,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   returnItems: ofShop('fulfilment'),
   addOrderNote: ofShop('support', 'fulfilment'),
   readOrderTimeline: { ...ofShop('support', 'fulfilment', 'finance'), key: true },
+  capturePayment: ofShop('finance'),
+  reviewPayment: { ...ofShop('finance'), body: () => ({ decision: 'dismiss', reason: 'Not ours' }) },
   refundPayment: ofShop('finance'),
   listInventory: staff('support', 'catalogue', 'fulfilment'),
   listLocations: staff('support', 'catalogue', 'fulfilment'),

@@ -11,13 +11,16 @@ import type { RefundInFull } from './application/refund-payment.ts'
 import { paymentsUseCases } from './application/use-cases.ts'
 import { paymentsProblems } from './domain/problems.ts'
 import * as attempts from './infrastructure/attempt-store.ts'
+import * as captures from './infrastructure/capture-store.ts'
 import { cardTesting } from './infrastructure/card-testing.ts'
 import { paymentRoutes } from './infrastructure/http.ts'
 import * as inbox from './infrastructure/inbox-store.ts'
+import * as movements from './infrastructure/movement-store.ts'
 import * as store from './infrastructure/payment-store.ts'
 import { bookedPayments, type PaymentViews, paymentsMeasures, paymentViews } from './infrastructure/payment-views.ts'
 import * as refunds from './infrastructure/refund-store.ts'
 import { makeSandboxClient } from './infrastructure/sandbox-client.ts'
+import { saveChanges } from './infrastructure/save-changes.ts'
 
 export type { ClosePayments } from './application/close-payments.ts'
 export type { OpenPayment } from './application/open-payment.ts'
@@ -35,8 +38,6 @@ export type PaymentsContext = Context & {
   readonly providers: PaymentProviders
 }
 
-/** How long a payment that its bank is processing keeps an order's stock. */
-const PROCESSING_MAX_MINUTES = 60
 /** Beyond the time-outs of the calls that a lease covers: a charge, and asking what became of it. */
 const LEASE_MARGIN_MS = 5_000
 
@@ -49,7 +50,10 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     ...store,
     ...attempts,
     ...refunds,
+    ...captures,
+    ...movements,
     ...inbox,
+    saveChanges,
     perform,
     clock,
     log,
@@ -57,16 +61,18 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     providers,
     failpoint,
     command: { actor: systemActor, requestId: 'payments' },
-    limits: { processingMaxMinutes: PROCESSING_MAX_MINUTES },
+    capture: config.paymentCapture,
     leaseMs: 2 * config.paymentTimeoutMs + LEASE_MARGIN_MS,
     newPaymentId: () => newId('pay'),
     newAttemptId: () => newId('att'),
     newRefundId: () => newId('ref'),
+    newCaptureId: () => newId('cap'),
     minimumMinor: (currency) => Math.min(...[...providers.values()].map((provider) => provider.minimumMinor(currency))),
     readForAttempt: (id, keyHash) => attempts.readForAttempt(db, id, keyHash),
     claimDueAttempts: () => attempts.claimDueAttempts(db, clock()),
     claimDueClosings: () => store.claimDueClosings(db, clock()),
     claimDueRefunds: () => refunds.claimDueRefunds(db, clock()),
+    claimDueCaptures: () => captures.claimDueCaptures(db, clock()),
     claimInbox: () => inbox.claimInbox(db, clock()),
     postponeEvent: (event, error) => inbox.postponeEvent(db, clock(), event, error),
     bookedPayments: () => bookedPayments(db),
@@ -74,6 +80,7 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
   })
   const inboxPump = pump({ name: 'payments-inbox', everyMs: 1_000, atLeastMs: 20, run: use.workInbox })
   pump({ name: 'payments-refunds', everyMs: 1_000, run: use.sendDueRefunds })
+  pump({ name: 'payments-captures', everyMs: 1_000, run: use.captureDue })
   pump({ name: 'payments-healing', everyMs: 10_000, run: use.healPayments })
   return {
     problems: paymentsProblems,

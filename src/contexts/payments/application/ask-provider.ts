@@ -2,6 +2,7 @@ import type { AttemptId } from '#kernel/ids.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 import type { Word } from '../domain/attempt.ts'
 import type { Payment } from '../domain/payment.ts'
+import type { ProviderPayment } from '../domain/provider-payment.ts'
 import { type Charge, ChargeRefused, type PaymentProvider } from './payment-provider.ts'
 
 /** Lets the provider take the money, and says how that ended. Never throws: silence is an answer too. */
@@ -28,10 +29,17 @@ export async function askAbout(
 ): Promise<Word> {
   try {
     const objects = providerPaymentId === null ? await provider.find(id) : [await provider.retrieve(providerPaymentId)]
-    const found = objects.find(({ status }) => status === 'succeeded') ?? objects.at(-1)
+    const found = theOneThatCounts(objects)
     return { found, own: { attemptId, ended: 'answered' } }
   } catch (error) {
     log.warn({ err: error, attemptId, provider: provider.name }, 'the payment provider could not be asked')
     return { own: { attemptId, ended: 'silent' } }
   }
 }
+
+/** Of several objects of one payment: the one with money, else the last that is not over. */
+const theOneThatCounts = (objects: readonly ProviderPayment[]): ProviderPayment | undefined =>
+  objects.find(({ status }) => status === 'succeeded') ??
+  objects.find(({ status }) => status === 'authorised') ??
+  objects.findLast(({ status }) => status !== 'cancelled') ??
+  objects.at(-1)

@@ -3,12 +3,12 @@ import type { AttemptId, OrderId, PaymentId, UserId } from '#kernel/ids.ts'
 import type { Command, Perform } from '#platform/db/perform.ts'
 import type { Single } from '#platform/db/work.ts'
 import type { Log } from '#platform/telemetry/log.ts'
-import { type Attempt, isDecline, type Word } from '../domain/attempt.ts'
+import { type Attempt, type AttemptStatus, isDecline, type Word } from '../domain/attempt.ts'
 import { assertPayable, type Payment } from '../domain/payment.ts'
 import { refuse } from '../domain/problems.ts'
 import { askAbout, chargeOnce } from './ask-provider.ts'
 import type { KeptBytes, Replay, RequestKey } from './changes.ts'
-import type { PaymentProvider, PaymentProviders } from './payment-provider.ts'
+import type { Charge, PaymentProvider, PaymentProviders } from './payment-provider.ts'
 import type { SettlePayments } from './settle-payments.ts'
 
 /** What proves that a payment is somebody's: the account that bought, or the token of the order. */
@@ -25,11 +25,11 @@ export type WantedAttempt = RequestKey & {
   open(sealed: Buffer): Buffer
 }
 
-/** A payment as its attempt's request sees it: its proof, whether it has a live attempt, and the one of this very key. */
+/** A payment as its attempt's request sees it: its proof, the state of its live attempt, and the one of this very key. */
 export type PaymentForAttempt = {
   readonly payment: Payment
   readonly proof: Proof
-  readonly isBusy: boolean
+  readonly live: AttemptStatus | null
   readonly mine:
     | (Attempt & { readonly requestHash: Buffer; readonly sealedAnswer: Buffer | null; readonly provider: string })
     | null
@@ -59,10 +59,15 @@ export type AttemptPaymentNeeds = {
   /** Longer than a call to the provider can take. */
   readonly leaseMs: number
   readonly cardTesting: CardTesting
+  /** Whether attempts take the money, or only authorise it. */
+  readonly capture: Charge['capture']
   newAttemptId(): AttemptId
   readForAttempt(id: PaymentId, keyHash: Buffer): Promise<PaymentForAttempt | undefined>
   /** Takes the payment for one attempt and extends it; undefined when it is not open, or another attempt is live. */
-  openAttempt(single: Single, attempt: NewAttempt): Promise<{ providerPaymentId: string | null } | undefined>
+  openAttempt(
+    single: Single,
+    attempt: NewAttempt,
+  ): Promise<{ providerPaymentId: string | null; objectsLeft: number } | undefined>
   settlePayments: SettlePayments
   failpoint(name: string): Promise<void>
 }
@@ -71,7 +76,7 @@ export type AttemptPaymentNeeds = {
  * Tries to pay: the intent is committed, the provider called with no connection held, the outcome recorded. The
  * attempt's row is its receipt: the same key gets the first answer, and after a crash the provider is asked, never
  * charged again. A decline is an outcome. Refuses payments.not-found, .unknown-method, .attempt-in-progress,
- * .already-captured, .cancelled, .in-review, .too-many-declines and orders.hold-expired.
+ * .already-captured, .already-authorised, .cancelled, .in-review, .too-many-declines and orders.hold-expired.
  */
 export const attemptPayment =
   (needs: AttemptPaymentNeeds) =>
@@ -83,7 +88,7 @@ export const attemptPayment =
     if (!provider) throw refuse('payments.unknown-method')
     const now = needs.clock()
     assertPayable(seen.payment, now)
-    if (seen.isBusy) throw inProgress()
+    await leaveObject(needs, command, seen, provider)
     const payer = await beginTry(needs, command, seen.payment)
     let declined = false
     try {
@@ -94,7 +99,7 @@ export const attemptPayment =
       const opened = await needs.perform.one(command, (single) => needs.openAttempt(single, attempt))
       if (!opened) return await outrun(needs, wanted)
       await needs.failpoint('payment.before-call')
-      const word = await charge(needs, provider, seen.payment, id, opened.providerPaymentId, wanted)
+      const word = await charge(needs, provider, seen.payment, { id, ...opened }, wanted)
       declined = isDecline(word)
       await needs.failpoint('payment.after-call')
       const bytes = await record(needs, command, wanted, id, word)
@@ -104,6 +109,32 @@ export const attemptPayment =
       if (!declined) await needs.cardTesting.notDeclined(payer)
     }
   }
+
+/**
+ * A buyer who changes their mind, while a bank waits for their approval or by another provider, leaves the object of before:
+ * it is cancelled there first, so that only one can ever be paid. One that is being charged or processed is not left.
+ */
+async function leaveObject(
+  needs: AttemptPaymentNeeds,
+  command: Command,
+  { payment, live }: PaymentForAttempt,
+  provider: PaymentProvider,
+): Promise<void> {
+  const { providerPaymentId } = payment
+  const elsewhere = payment.provider !== provider.name
+  const waits = live === 'requiresAction' || (elsewhere && live === 'processing')
+  if (live !== null && !waits) throw inProgress()
+  if (providerPaymentId === null || !(waits || elsewhere)) return
+  const left = needs.providers.get(payment.provider ?? '')
+  if (!left) throw inProgress()
+  const found = await left.cancel(providerPaymentId).catch((error: unknown) => {
+    needs.log.warn({ err: error, paymentId: payment.id, provider: left.name }, 'a payment could not be left')
+    throw inProgress()
+  })
+  await needs.perform(command, (work) => needs.settlePayments(work, [{ paymentId: payment.id, word: { found } }]))
+  if (found.status === 'succeeded') throw refuse('payments.already-captured')
+  if (found.status !== 'cancelled') throw inProgress()
+}
 
 /** Refuses payments.too-many-declines, before the provider hears of it. */
 async function beginTry(
@@ -122,19 +153,21 @@ async function beginTry(
 const inProgress = () => refuse('payments.attempt-in-progress', undefined, { retryAfterSeconds: 1 })
 
 const charge = (
-  { log }: AttemptPaymentNeeds,
+  { log, capture }: AttemptPaymentNeeds,
   provider: PaymentProvider,
   { id: paymentId, orderId, amount }: Payment,
-  attemptId: AttemptId,
-  providerPaymentId: string | null,
+  {
+    id: attemptId,
+    providerPaymentId,
+    objectsLeft,
+  }: { id: AttemptId; providerPaymentId: string | null; objectsLeft: number },
   { token, returnUrl }: WantedAttempt,
 ): Promise<Word> =>
   chargeOnce(
     provider,
     {
-      ...{ paymentId, orderId, attemptId, providerPaymentId, amount, token, returnUrl },
-      objectKey: paymentId,
-      capture: 'automatic',
+      ...{ paymentId, orderId, attemptId, providerPaymentId, amount, capture, token, returnUrl },
+      objectKey: objectsLeft === 0 ? paymentId : `${paymentId}-${objectsLeft}`,
     },
     log,
   )

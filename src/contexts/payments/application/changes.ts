@@ -1,19 +1,32 @@
 import type { Work } from '#platform/db/work.ts'
 import type { Attempt } from '../domain/attempt.ts'
-import type { Capture, Payment } from '../domain/payment.ts'
+import type { CaptureRequest } from '../domain/capture-request.ts'
+import type { Dispute } from '../domain/dispute.ts'
+import type { LedgerEntry } from '../domain/ledger.ts'
+import type { Payment } from '../domain/payment.ts'
 import type { Refund } from '../domain/refund.ts'
+import type { Capture, Held } from '../domain/settle.ts'
 
 /** A refund that carries its caller's Idempotency-Key, hashed with its scope, and the hash of what was asked. */
 export type RequestKey = { readonly keyHash: Buffer; readonly requestHash: Buffer }
 
-/** Everything that one command changes of locked payments. Captures and `sent` refunds are booked in the ledger with it. */
+/** Everything that one command changes of locked payments. A refund without a lease has ended. */
 export type Changes = {
   readonly payments: readonly Payment[]
   readonly attempts?: readonly (Attempt & { readonly sealedAnswer?: Buffer })[]
   readonly captures?: readonly Capture[]
-  readonly newRefunds?: readonly (Refund & { readonly leaseUntil: Date; readonly key?: RequestKey })[]
+  readonly newRefunds?: readonly (Refund & { readonly leaseUntil: Date | null; readonly key?: RequestKey })[]
   readonly refunds?: readonly (Refund & { readonly sealedAnswer?: Buffer; readonly lastError?: string })[]
-  readonly sent?: readonly Refund[]
+  readonly newCaptureRequests?: readonly (CaptureRequest & RequestKey & { readonly leaseUntil: Date })[]
+  readonly captureRequests?: readonly (CaptureRequest & {
+    readonly sealedAnswer?: Buffer
+    readonly lastError?: string
+  })[]
+  /** New ones, and new states of those that are known. */
+  readonly disputes?: readonly Dispute[]
+  /** What waits for a decision now; nothing happens for one that did already. */
+  readonly held?: readonly Held[]
+  readonly entries?: readonly LedgerEntry[]
 }
 
 /** Saves all of it in one statement. */

@@ -6,7 +6,15 @@ import type { Work } from '#platform/db/work.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 import type { Payment } from '../domain/payment.ts'
 import { refuse } from '../domain/problems.ts'
-import { endRefund, promiseRefund, type Refund, refundableMinor } from '../domain/refund.ts'
+import type { ProviderRefund } from '../domain/provider-payment.ts'
+import {
+  failRefund,
+  followRefund,
+  promiseRefund,
+  type Refund,
+  type RefundStep,
+  refundableMinor,
+} from '../domain/refund.ts'
 import type { KeptBytes, Replay, RequestKey, SaveChanges } from './changes.ts'
 import { type PaymentProviders, RefundRefused } from './payment-provider.ts'
 
@@ -45,7 +53,7 @@ export type RefundInFull = (work: Work, paymentId: PaymentId, reason: string) =>
 /**
  * Gives back a part of a captured payment: promised and audited, then sent by the provider, then booked. The refund's
  * row is its receipt. Without an answer from the provider it stays `pending` and is sent again under the same key.
- * Refuses payments.not-found, .not-captured, .refund-exceeds-captured and .currency-mismatch.
+ * Refuses payments.not-found, .not-captured, .disputed, .refund-exceeds-captured and .currency-mismatch.
  */
 export const refundPayment =
   (needs: RefundNeeds) =>
@@ -109,35 +117,40 @@ async function carryOut(
     const [payment] = await needs.lockPayments(work, [refund.paymentId])
     const current = await needs.refundOfId(work, refund.id)
     if (!payment || !current) throw new Error(`The refund ${refund.id} has gone.`)
-    const { id, error } = sent
-    const unchanged = { payment, refund: current, events: [] }
-    const ended = id === undefined ? unchanged : endRefund(payment, current, id, work.now)
-    const kept = keep?.(ended.refund)
+    const step = stepOf(payment, current, sent, work.now)
+    const kept = keep?.(step.refund)
+    const lastError = sent.error ? { lastError: sent.error } : {}
     await needs.saveChanges(work, {
-      payments: ended.payment === payment ? [] : [ended.payment],
-      refunds: [
-        { ...ended.refund, ...(kept ? { sealedAnswer: kept.sealed } : {}), ...(error ? { lastError: error } : {}) },
-      ],
-      sent: ended.refund !== current && ended.refund.status === 'succeeded' ? [ended.refund] : [],
+      payments: step.payment === payment ? [] : [step.payment],
+      refunds: [{ ...step.refund, ...(kept ? { sealedAnswer: kept.sealed } : {}), ...lastError }],
+      entries: step.entries,
     })
-    work.emit(...ended.events)
+    work.emit(...step.events)
     return kept?.bytes
   })
 }
 
-type Sent = { readonly id?: string | null; readonly error?: string }
+/** What the provider said of a refund: how it stands there, that it will not be made, or nothing. */
+type Sent = { readonly there?: ProviderRefund; readonly refused?: true; readonly error?: string }
 
-/** The provider's id of the refund, or null when it will not make it; no id at all when it did not say. */
+function stepOf(payment: Payment, refund: Refund, { there, refused }: Sent, now: Date): RefundStep {
+  if (there) return followRefund(payment, refund, there, now)
+  return refused ? failRefund(payment, refund, now) : { payment, refund, entries: [], events: [] }
+}
+
+/** A provider forgets our key after a day: what was sent before is looked for, and sent again only when it is not there. */
 async function send({ providers, log }: RefundNeeds, refund: Refund): Promise<Sent> {
+  const { id: refundId, providerPaymentId, amount } = refund
   try {
     const provider = providers.get(refund.provider)
     if (!provider) throw new Error(`The provider ${refund.provider} is not switched on.`)
-    const { id: refundId, providerPaymentId, amount } = refund
-    return { id: (await provider.refund({ refundId, providerPaymentId, amount })).id }
+    const before = refund.tries > 0 ? await provider.retrieve(providerPaymentId) : undefined
+    const there = before?.refunds.find((one) => one.refundId === refundId || one.id === refund.providerRefundId)
+    return { there: there ?? (await provider.refund({ refundId, providerPaymentId, amount })) }
   } catch (error) {
-    log.warn({ err: error, refundId: refund.id }, 'a refund could not be sent')
+    log.warn({ err: error, refundId }, 'a refund could not be sent')
     const told = (error as Error).message.slice(0, 500)
-    return error instanceof RefundRefused ? { id: null, error: told } : { error: told }
+    return error instanceof RefundRefused ? { refused: true, error: told } : { error: told }
   }
 }
 

@@ -1,9 +1,11 @@
 import { type AttemptPaymentNeeds, attemptPayment } from './attempt-payment.ts'
+import { type CaptureNeeds, captureDue, capturePayment } from './capture-payment.ts'
 import { type ClosePaymentsNeeds, closePayments } from './close-payments.ts'
 import { type CompareNeeds, compareWithProviders } from './compare-with-providers.ts'
 import { type HealPaymentsNeeds, healPayments } from './heal-payments.ts'
 import { type OpenPaymentNeeds, openPayment } from './open-payment.ts'
 import { type RefundNeeds, refundInFull, refundPayment, sendDueRefunds } from './refund-payment.ts'
+import { type ReviewNeeds, reviewPayment } from './review-payment.ts'
 import { type SettleNeeds, settlePayments } from './settle-payments.ts'
 import { type TakeWebhookNeeds, takeWebhook } from './take-webhook.ts'
 import { type WorkInboxNeeds, workInbox } from './work-inbox.ts'
@@ -17,6 +19,8 @@ export type PaymentsNeeds = OpenPaymentNeeds &
   Settled<WorkInboxNeeds> &
   Settled<HealPaymentsNeeds> &
   RefundNeeds &
+  Settled<CaptureNeeds> &
+  ReviewNeeds &
   CompareNeeds
 
 /** Everything that payments can be asked to do. */
@@ -29,6 +33,9 @@ export function paymentsUseCases(needs: PaymentsNeeds) {
     takeWebhook: takeWebhook(needs),
     workInbox: workInbox(settled),
     healPayments: healPayments(settled),
+    capturePayment: capturePayment(settled),
+    captureDue: captureDue(settled),
+    reviewPayment: reviewPayment(needs),
     refundPayment: refundPayment(needs),
     refundInFull: refundInFull(needs),
     sendDueRefunds: sendDueRefunds(needs),

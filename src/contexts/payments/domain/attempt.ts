@@ -28,6 +28,8 @@ export type Attempt = {
   readonly paymentId: PaymentId
   readonly status: AttemptStatus
   readonly redirectUrl: string | null
+  /** From the answer of this very request only: it is kept nowhere but in the sealed answer. */
+  readonly clientSecret: string | null
   readonly decline: Decline | null
   readonly leaseUntil: Date | null
   /** How often the provider was asked since. */
@@ -45,6 +47,9 @@ export type Word = {
    */
   readonly own?: { readonly attemptId: AttemptId; readonly ended: 'answered' | 'silent' | Decline } | undefined
 }
+
+/** Nowhere for the buyer to go on. */
+const NOWHERE = { redirectUrl: null, clientSecret: null }
 
 const NOT_RECEIVED: Decline = {
   code: 'not-received',
@@ -71,12 +76,12 @@ export function resolve(attempt: Attempt, word: Word, paid: boolean, now: Date):
   if (found?.attemptId === attempt.id) return follow(attempt, found, now)
   if (!isLive(attempt)) return attempt
   if (typeof ended === 'object') return end(attempt, 'declined', ended, now)
-  if (ended === 'silent') return attempt.status === 'created' ? waiting(attempt, 'unknown', null, now) : attempt
+  if (ended === 'silent') return attempt.status === 'created' ? waiting(attempt, 'unknown', NOWHERE, now) : attempt
   if (paid) return isCalling(attempt, now) && !ended ? attempt : end(attempt, 'cancelled', PAID_OTHERWISE, now)
   const neverHeard = attempt.status === 'created' || attempt.status === 'unknown'
   if (neverHeard && (ended === 'answered' || !isCalling(attempt, now)))
     return end(attempt, 'declined', NOT_RECEIVED, now)
-  return ended === 'answered' ? waiting(attempt, attempt.status, attempt.redirectUrl, now) : attempt
+  return ended === 'answered' ? waiting(attempt, attempt.status, attempt, now) : attempt
 }
 
 /** Whether its own call to the provider may still be under way: that call will report for itself. */
@@ -95,22 +100,31 @@ function follow(attempt: Attempt, found: ProviderPayment, now: Date): Attempt {
     case 'cancelled':
       return attempt.status === 'cancelled' ? attempt : end(attempt, 'cancelled', ENDED_THERE, now)
     default:
-      return waiting(attempt, status, found.redirectUrl, now)
+      return waiting(attempt, status, status === 'requiresAction' ? found : NOWHERE, now)
   }
 }
+
+/** A person has decided about the money of a live attempt: it paid, or it is over. */
+export const endLive = (attempt: Attempt, paid: boolean, now: Date): Attempt =>
+  paid ? end(attempt, 'succeeded', null, now) : end(attempt, 'cancelled', ENDED_THERE, now)
 
 const end = (attempt: Attempt, status: AttemptStatus, decline: Decline | null, now: Date): Attempt => ({
   ...attempt,
   status,
   decline,
-  redirectUrl: null,
+  ...NOWHERE,
   leaseUntil: null,
   endedAt: now,
 })
 
 /** Live, and to be asked about again: an unanswered call soon, what waits for a bank or a buyer more and more rarely. */
-function waiting(attempt: Attempt, status: AttemptStatus, redirectUrl: string | null, now: Date): Attempt {
+function waiting(
+  attempt: Attempt,
+  status: AttemptStatus,
+  { redirectUrl, clientSecret }: Pick<Attempt, 'redirectUrl' | 'clientSecret'>,
+  now: Date,
+): Attempt {
   const [firstMinutes, mostMinutes] = status === 'unknown' ? [5 / 60, 1] : [0.5, 10]
   const leaseUntil = minutesAfter(now, Math.min(firstMinutes * 2 ** attempt.asked, mostMinutes))
-  return { ...attempt, status, redirectUrl, leaseUntil }
+  return { ...attempt, status, redirectUrl, clientSecret, leaseUntil }
 }

@@ -2,9 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { minutesAfter } from '#kernel/clock.ts'
 import { type Attempt, attemptTransitions, isLive } from './attempt.ts'
-import { close, type Payment, paymentTransitions, settle } from './payment.ts'
+import { close } from './close.ts'
+import { type Payment, paymentTransitions } from './payment.ts'
 import type { ProviderPayment } from './provider-payment.ts'
-import { endRefund, promiseRefund, type Refund, refundableMinor } from './refund.ts'
+import { failRefund, followRefund, promiseRefund, type Refund, refundableMinor } from './refund.ts'
+import { settle } from './settle.ts'
 
 const now = new Date('2026-03-01T12:00:00Z')
 
@@ -13,11 +15,14 @@ const aPayment = (more: Partial<Payment> = {}): Payment => ({
   orderId: 'ord_1',
   status: 'open',
   amount: { amountMinor: 1000, currency: 'USD' },
+  captureMinor: null,
   capturedMinor: 0,
   refundedMinor: 0,
   refundingMinor: 0,
   provider: null,
   providerPaymentId: null,
+  objectsLeft: 0,
+  authorisedUntil: null,
   reviewReason: null,
   payableUntil: minutesAfter(now, 15),
   openedAt: now,
@@ -31,6 +36,7 @@ const anAttempt = (more: Partial<Attempt> = {}): Attempt => ({
   paymentId: 'pay_1',
   status: 'created',
   redirectUrl: null,
+  clientSecret: null,
   decline: null,
   leaseUntil: minutesAfter(now, 0.5),
   asked: 0,
@@ -59,7 +65,7 @@ const found = (more: Partial<ProviderPayment> = {}): ProviderPayment => ({
 const word = fc
   .record({
     id: fc.constantFrom('sbx_1', 'sbx_2'),
-    status: fc.constantFrom('declined', 'requiresAction', 'processing', 'succeeded', 'cancelled'),
+    status: fc.constantFrom('declined', 'requiresAction', 'processing', 'authorised', 'succeeded', 'cancelled'),
     attemptId: fc.constantFrom('att_1', 'att_2', null),
     amountMinor: fc.constantFrom(1000, 1000, 1000, 999),
     reference: fc.constantFrom('pay_1', 'pay_1', 'pay_1', 'pay_2'),
@@ -69,6 +75,7 @@ const word = fc
       ...more,
       status,
       amount: { amountMinor, currency: 'USD' },
+      takenMinor: status === 'succeeded' ? amountMinor : 0,
       redirectUrl: status === 'requiresAction' ? 'https://bank.example' : null,
     } as Partial<ProviderPayment>),
   )
@@ -129,7 +136,8 @@ describe('settling', () => {
   })
 
   test.each([
-    ['another amount', { amount: { amountMinor: 999, currency: 'USD' } }],
+    ['another amount', { amount: { amountMinor: 999, currency: 'USD' }, takenMinor: 999 }],
+    ['less than it asks for', { takenMinor: 999 }],
     ['another currency', { amount: { amountMinor: 1000, currency: 'EUR' } }],
     ['another reference', { reference: 'pay_2' }],
   ])('%s: held for review once, and the attempt stays live', (_what, more) => {
@@ -223,8 +231,13 @@ describe('refunds', () => {
             continue
           }
           const promised = promiseRefund(payment, wanted, now)
-          const ended = end ? endRefund(promised.payment, promised.refund, sent ? 'sbx_ref' : null, now) : promised
-          if (end) expect(endRefund(ended.payment, ended.refund, 'again', now).payment).toBe(ended.payment)
+          const there = { id: 'sbx_ref', status: 'succeeded' } as const
+          const over = () =>
+            sent
+              ? followRefund(promised.payment, promised.refund, there, now)
+              : failRefund(promised.payment, promised.refund, now)
+          const ended = end ? over() : promised
+          if (end) expect(followRefund(ended.payment, ended.refund, there, now).payment).toBe(ended.payment)
           payment = ended.payment
           refunds.push(ended.refund)
         }

@@ -33,6 +33,11 @@ export const paymentsProblems = {
     title: 'The payment has been made',
     advice: 'Nothing is owed any more: read the order.',
   },
+  'payments.already-authorised': {
+    kind: 'conflict',
+    title: 'The payment is authorised',
+    advice: 'The money is reserved and the shop takes it: nothing is to be paid again. Read the order.',
+  },
   'payments.cancelled': {
     kind: 'conflict',
     title: 'The payment is cancelled',
@@ -54,6 +59,12 @@ export const paymentsProblems = {
     title: 'There is nothing to refund',
     advice: 'Only a captured payment can be refunded.',
   },
+  'payments.disputed': {
+    kind: 'conflict',
+    title: 'The payment is disputed',
+    advice:
+      "The buyer's bank has the money or decides about it: wait for the end of the dispute; a lost one is a refund.",
+  },
   'payments.refund-exceeds-captured': {
     kind: 'conflict',
     title: 'More than is left to refund',
@@ -63,6 +74,36 @@ export const paymentsProblems = {
     kind: 'invalid',
     title: 'Another currency than the payment',
     advice: 'Refund in the currency of the payment.',
+  },
+  'payments.not-authorised': {
+    kind: 'conflict',
+    title: 'There is nothing to capture',
+    advice: 'Only an authorised payment is captured. An authorisation that has lapsed is over: the buyer pays again.',
+  },
+  'payments.capture-in-progress': {
+    kind: 'conflict',
+    title: 'The money is being captured',
+    advice: 'Read the payment until it is captured. A payment is captured once: what is not taken then is let go.',
+  },
+  'payments.capture-exceeds-authorised': {
+    kind: 'invalid',
+    title: 'More than was authorised',
+    advice: 'Capture at most `authorised`; leave the amount out to capture all of it.',
+  },
+  'payments.not-in-review': {
+    kind: 'conflict',
+    title: 'Nothing waits for a decision',
+    advice: 'Read the payment: it is not held for review, or somebody has decided.',
+  },
+  'payments.cannot-accept': {
+    kind: 'conflict',
+    title: 'That money cannot be taken for this payment',
+    advice: 'It is in another currency, more than is owed, or a second payment: send it back with `refund`.',
+  },
+  'payments.nothing-to-send-back': {
+    kind: 'conflict',
+    title: 'The provider took nothing',
+    advice: 'There is no money to send back: `dismiss` it, and cancel it at the provider if it is still open there.',
   },
   'payments.unknown-provider': {
     kind: 'not-found',

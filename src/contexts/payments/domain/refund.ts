@@ -1,8 +1,11 @@
 import type { DomainEvent } from '#kernel/event.ts'
 import type { ApiKeyId, PaymentId, RefundId, UserId } from '#kernel/ids.ts'
 import type { Money } from '#kernel/money.ts'
-import { type Capture, event, type Payment } from './payment.ts'
+import { entryOfRefund, type LedgerEntry } from './ledger.ts'
+import { event, isCaptured, isObjectOf, type Payment } from './payment.ts'
 import { refuse } from './problems.ts'
+import type { ProviderPayment, ProviderRefund } from './provider-payment.ts'
+import type { Capture } from './settle.ts'
 
 /** Money on its way back. It is promised on the payment when asked for, and booked when the provider has sent it. */
 export type Refund = {
@@ -17,6 +20,8 @@ export type Refund = {
   readonly reason: string
   readonly requestedBy: UserId | ApiKeyId | null
   readonly status: 'pending' | 'succeeded' | 'failed'
+  /** How often it was begun to be sent after the first time. */
+  readonly tries: number
   readonly createdAt: Date
   readonly endedAt: Date | null
 }
@@ -25,7 +30,7 @@ export type Refund = {
 export const refundableMinor = ({ capturedMinor, refundedMinor, refundingMinor }: Payment): number =>
   capturedMinor - refundedMinor - refundingMinor
 
-/** Promises a part of what was captured. Refuses payments.not-captured and payments.refund-exceeds-captured. */
+/** Promises a part of what was captured. Refuses payments.not-captured, .disputed and .refund-exceeds-captured. */
 export function promiseRefund(
   payment: Payment,
   wanted: {
@@ -39,6 +44,7 @@ export function promiseRefund(
   const { provider, providerPaymentId } = payment
   if (payment.capturedMinor === 0 || provider === null || providerPaymentId === null)
     throw refuse('payments.not-captured')
+  if (payment.status !== 'captured') throw refuse('payments.disputed')
   const left = refundableMinor(payment)
   if (wanted.amountMinor > left)
     throw refuse('payments.refund-exceeds-captured', undefined, {
@@ -57,6 +63,7 @@ export function promiseRefund(
       reason: wanted.reason,
       requestedBy: wanted.by,
       status: 'pending',
+      tries: 0,
       createdAt: now,
       endedAt: null,
     },
@@ -64,7 +71,7 @@ export function promiseRefund(
 }
 
 /** The refund that sends a surplus capture back. */
-export const surplusRefund = (capture: Capture, id: RefundId, now: Date): Refund => ({
+export const surplusRefund = (capture: Capture, id: RefundId, reason: string, now: Date): Refund => ({
   id,
   paymentId: capture.paymentId,
   provider: capture.provider,
@@ -72,37 +79,137 @@ export const surplusRefund = (capture: Capture, id: RefundId, now: Date): Refund
   providerRefundId: null,
   surplus: true,
   amount: capture.amount,
-  reason: 'Paid twice',
+  reason,
   requestedBy: null,
   status: 'pending',
+  tries: 0,
   createdAt: now,
   endedAt: null,
 })
 
-/** Ends a refund: sent by the provider under an id of its own, or definitely not. A refund that has ended stays as it is. */
-export function endRefund(
+export type RefundStep = {
+  readonly payment: Payment
+  readonly refund: Refund
+  readonly entries: readonly LedgerEntry[]
+  readonly events: readonly DomainEvent[]
+}
+
+/**
+ * What the provider's word means for a refund: sent, or definitely not. One that was sent and fails later gives the money
+ * back to the payment; one that has failed stays so. The same word again, or an older one, changes nothing.
+ */
+export function followRefund(
   payment: Payment,
   refund: Refund,
-  providerRefundId: string | null,
+  { id, status }: Pick<ProviderRefund, 'id' | 'status'>,
   now: Date,
-): { payment: Payment; refund: Refund; events: readonly DomainEvent[] } {
-  if (refund.status !== 'pending') return { payment, refund, events: [] }
-  const { amountMinor } = refund.amount
-  const sent = providerRefundId !== null
-  const ended: Refund = { ...refund, status: sent ? 'succeeded' : 'failed', providerRefundId, endedAt: now }
-  const facts = { refundId: refund.id, ...refund.amount }
-  if (refund.surplus) {
-    const type = sent ? 'payments.surplus-refunded.v1' : 'payments.refund-failed.v1'
-    return { payment, refund: ended, events: [event(type, payment, facts)] }
+): RefundStep {
+  const unmoved = { payment, refund, entries: [], events: [] }
+  if (status === 'pending')
+    return refund.status === 'pending' ? { ...unmoved, refund: { ...refund, providerRefundId: id } } : unmoved
+  const sentBefore = refund.status === 'succeeded'
+  if (refund.status === 'failed' || (sentBefore && status === 'succeeded')) return unmoved
+  const ended: Refund = { ...refund, status, providerRefundId: id, endedAt: now }
+  const moved = status === 'succeeded' ? ('refund' as const) : sentBefore ? ('refund-failed' as const) : undefined
+  const after = refund.surplus ? payment : sumsAfter(payment, refund, status)
+  return {
+    payment: after,
+    refund: ended,
+    entries: moved ? [entryOfRefund(ended, moved)] : [],
+    events: [told(after, ended)],
   }
-  const refundedMinor = payment.refundedMinor + (sent ? amountMinor : 0)
-  const changed = { ...payment, refundingMinor: payment.refundingMinor - amountMinor, refundedMinor }
-  const told = sent
-    ? event('payments.refunded.v1', payment, {
-        ...facts,
-        refundedTotalMinor: refundedMinor,
-        capturedMinor: payment.capturedMinor,
-      })
-    : event('payments.refund-failed.v1', payment, facts)
-  return { payment: changed, refund: ended, events: [told] }
+}
+
+/** The provider will definitely not make this refund: what it promised is free again. */
+export function failRefund(payment: Payment, refund: Refund, now: Date): RefundStep {
+  if (refund.status !== 'pending') return { payment, refund, entries: [], events: [] }
+  const ended: Refund = { ...refund, status: 'failed', endedAt: now }
+  const after = refund.surplus ? payment : sumsAfter(payment, refund, 'failed')
+  return { payment: after, refund: ended, entries: [], events: [told(after, ended)] }
+}
+
+function sumsAfter(payment: Payment, { status: before, amount }: Refund, status: 'succeeded' | 'failed'): Payment {
+  const { amountMinor } = amount
+  return {
+    ...payment,
+    refundingMinor: payment.refundingMinor - (before === 'pending' ? amountMinor : 0),
+    refundedMinor:
+      payment.refundedMinor + (status === 'succeeded' ? amountMinor : 0) - (before === 'succeeded' ? amountMinor : 0),
+  }
+}
+
+function told(payment: Payment, { id: refundId, amount, surplus, status }: Refund): DomainEvent {
+  if (status === 'failed') return event('payments.refund-failed.v1', payment, { refundId, ...amount })
+  if (surplus) return event('payments.surplus-refunded.v1', payment, { refundId, ...amount })
+  const { refundedMinor: refundedTotalMinor, capturedMinor } = payment
+  return event('payments.refunded.v1', payment, { refundId, ...amount, refundedTotalMinor, capturedMinor })
+}
+
+export type RefundsLearned = {
+  readonly payment: Payment
+  readonly refunds: readonly Refund[]
+  readonly newRefunds: readonly Refund[]
+  readonly entries: readonly LedgerEntry[]
+  readonly events: readonly DomainEvent[]
+}
+
+/**
+ * Takes note of what a provider has sent back of one of its objects: our own refunds, and those that somebody made at the
+ * provider itself, which are booked as they are. Throws while one of those leaves no room for ours that is under way: the
+ * provider decides which of the two there will be, and then this is heard again.
+ */
+export function learnRefunds(
+  payment: Payment,
+  known: readonly Refund[],
+  found: ProviderPayment,
+  newRefundId: () => RefundId,
+  now: Date,
+): RefundsLearned {
+  let learned: RefundsLearned = { payment, refunds: [], newRefunds: [], entries: [], events: [] }
+  for (const there of found.refunds) {
+    const ours = known.find((one) => isSame(one, found, there))
+    if (!ours && !(there.status === 'succeeded' && isCaptured(payment) && isObjectOf(payment, found))) continue
+    const before = ours ?? madeThere(learned.payment, found, there, newRefundId(), now)
+    const promised = ours ? learned.payment : promise(learned.payment, before)
+    const step = followRefund(promised, before, there, now)
+    if (step.refund === before) continue
+    learned = {
+      payment: step.payment,
+      refunds: ours ? [...learned.refunds, step.refund] : learned.refunds,
+      newRefunds: ours ? learned.newRefunds : [...learned.newRefunds, step.refund],
+      entries: [...learned.entries, ...step.entries],
+      events: [...learned.events, ...step.events],
+    }
+  }
+  return learned
+}
+
+const isSame = (refund: Refund, found: ProviderPayment, there: ProviderRefund): boolean =>
+  refund.provider === found.provider &&
+  refund.providerPaymentId === found.id &&
+  (refund.providerRefundId === there.id || refund.id === there.refundId)
+
+const promise = (payment: Payment, { amount }: Refund): Payment => ({
+  ...payment,
+  refundingMinor: payment.refundingMinor + amount.amountMinor,
+})
+
+function madeThere(payment: Payment, found: ProviderPayment, there: ProviderRefund, id: RefundId, now: Date): Refund {
+  if (there.amountMinor > refundableMinor(payment))
+    throw new Error(`${there.id} sent back more than is left of ${payment.id} beside refunds under way.`)
+  return {
+    id,
+    paymentId: payment.id,
+    provider: found.provider,
+    providerPaymentId: found.id,
+    providerRefundId: null,
+    surplus: false,
+    amount: { amountMinor: there.amountMinor, currency: payment.amount.currency },
+    reason: 'Made at the provider',
+    requestedBy: null,
+    status: 'pending',
+    tries: 0,
+    createdAt: now,
+    endedAt: null,
+  }
 }

@@ -45,7 +45,7 @@ export async function attemptsOf(
 type ForAttemptRow = PaymentRow & {
   token_version: number
   buyer_user_id: UserId | null
-  is_busy: boolean
+  live: AttemptStatus | null
   attempt: (AttemptRow & { provider: string }) | null
   request_hash: Buffer
   sealed_answer: Buffer | null
@@ -59,7 +59,7 @@ export async function readForAttempt(
 ): Promise<PaymentForAttempt | undefined> {
   const { rows } = await sql<ForAttemptRow>`
     select ${PAYMENT}, p.token_version, p.buyer_user_id, a.request_hash, a.sealed_answer,
-      exists (select from payments.attempts l where l.payment_id = p.id and l.lease_until is not null) as is_busy,
+      (select l.status from payments.attempts l where l.payment_id = p.id and l.lease_until is not null) as live,
       case when a.id is not null then (select to_jsonb(m) from (select ${ATTEMPT}, a.provider) m) end as attempt
     from payments.payments p left join payments.attempts a on a.payment_id = p.id and a.key_hash = ${keyHash}
     where p.id = ${id}`.execute(db)
@@ -69,31 +69,33 @@ export async function readForAttempt(
   return {
     payment: toPayment(row),
     proof: { orderId: row.order_id, tokenVersion: row.token_version, buyerUserId: row.buyer_user_id },
-    isBusy: row.is_busy,
+    live: row.live,
     mine: attempt && { ...toAttempt(attempt), requestHash, sealedAnswer, provider: attempt.provider },
   }
 }
 
 /**
- * Takes an open payment for one attempt and extends it; undefined when it is not open, or another attempt is live.
+ * Takes an open payment for one attempt and extends it; undefined when it is not open, another attempt is live, or it has
+ * an object at another provider.
  * One statement: the update locks the payment, the unique indexes let one attempt per key in, and one live one.
  */
 export async function openAttempt(
   { db, now }: Single,
   { id, paymentId, keyHash, requestHash, provider, leaseUntil }: NewAttempt,
-): Promise<{ providerPaymentId: string | null } | undefined> {
-  const { rows } = await sql<{ providerPaymentId: string | null }>`
+): Promise<{ providerPaymentId: string | null; objectsLeft: number } | undefined> {
+  const { rows } = await sql<{ providerPaymentId: string | null; objectsLeft: number }>`
     with payable as (
       update payments.payments set provider = ${provider},
         payable_until = greatest(payable_until, least(${now}::timestamptz + ${sql.lit(EXTENDS)}::interval, opened_at + ${sql.lit(CAP)}::interval))
       where id = ${paymentId} and status = 'open' and closing_reason is null and payable_until > ${now}
-      returning id, provider_payment_id
+        and (provider_payment_id is null or provider = ${provider})
+      returning id, provider_payment_id, objects_left
     ), opened as (
       insert into payments.attempts (id, payment_id, key_hash, request_hash, provider, status, lease_until, created_at)
       select ${id}, id, ${keyHash}, ${requestHash}, ${provider}, 'created', ${leaseUntil}, ${now} from payable
       on conflict do nothing returning payment_id
     )
-    select p.provider_payment_id as "providerPaymentId" from opened join payable p on p.id = opened.payment_id`.execute(
+    select p.provider_payment_id as "providerPaymentId", p.objects_left as "objectsLeft" from opened join payable p on p.id = opened.payment_id`.execute(
     db,
   )
   return rows[0]
@@ -118,6 +120,7 @@ const toAttempt = (row: AttemptRow): Attempt => ({
   paymentId: row.payment_id,
   status: row.status,
   redirectUrl: row.redirect_url,
+  clientSecret: null,
   decline:
     row.decline_code === null
       ? null

@@ -1,20 +1,18 @@
-import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { PaymentId } from '#kernel/ids.ts'
 import type { Actor } from '#platform/db/work.ts'
-import { idempotencyKeyOf, idempotencyScopeOf, noContent, sendKept } from '#platform/http/answer.ts'
+import { noContent } from '#platform/http/answer.ts'
 import type { RouteLimit } from '#platform/http/limits.ts'
 import { closed, idSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
-import { refuse as refusePlatform } from '#platform/problems.ts'
 import type { Proof } from '../application/attempt-payment.ts'
-import type { KeptBytes, Replay, RequestKey } from '../application/changes.ts'
 import type { PaymentsUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
-import { attemptView, refundView, viewPayment } from './payment-views.ts'
-import { AttemptBody, AttemptSchema, PaymentSchema, RefundBody, RefundSchema } from './schemas.ts'
+import { attemptView, viewPayment } from './payment-views.ts'
+import { commandOf, keyOf, receiptOf, sendReplay } from './replays.ts'
+import { AttemptBody, AttemptSchema, PaymentSchema } from './schemas.ts'
+import { staffRoutes } from './staff-http.ts'
 
 const Params = closed({ id: idSchema('pay') })
 const tags = ['payments']
@@ -69,6 +67,7 @@ export const paymentRoutes =
             'payments.unknown-method',
             'payments.attempt-in-progress',
             'payments.already-captured',
+            'payments.already-authorised',
             'payments.cancelled',
             'payments.in-review',
             'payments.too-many-declines',
@@ -90,42 +89,7 @@ export const paymentRoutes =
       },
     )
 
-    app.post(
-      '/payments/:id/refunds',
-      {
-        schema: {
-          operationId: 'refundPayment',
-          summary: 'Give money back',
-          description:
-            'All of a captured payment or a part of it. `pending` when the provider has not confirmed it yet.',
-          tags,
-          params: Params,
-          body: RefundBody,
-          response: { 201: RefundSchema },
-        },
-        config: {
-          permission: 'payments:refund',
-          idempotency: 'natural',
-          refuses: [
-            'payments.not-found',
-            'payments.not-captured',
-            'payments.refund-exceeds-captured',
-            'payments.currency-mismatch',
-          ],
-        },
-      },
-      async (request, reply) => {
-        const { id: paymentId } = request.params
-        const replay = await use.refundPayment(commandOf(request), {
-          ...keyOf(request),
-          ...receiptOf(platform, request, reply, refundView),
-          ...request.body,
-          paymentId,
-        })
-        return sendReplay(reply, replay, paymentId)
-      },
-    )
-
+    await app.register(staffRoutes(use, platform))
     await app.register(webhookRoutes(use, platform, defaultProvider))
   }
 
@@ -181,44 +145,3 @@ const makeIsOwn =
     kind === 'system' ||
     (userId !== null && userId === buyerUserId) ||
     guestTokens.isGuestToken(orderId, tokenVersion, orderToken)
-
-const commandOf = ({ actor, id: requestId }: FastifyRequest) => ({ actor, requestId })
-
-/** What the row that is this request's receipt is found by: hashes of its key with its scope, and of its body. */
-function keyOf(request: FastifyRequest): RequestKey {
-  const key = idempotencyKeyOf(request) ?? ''
-  const keyHash = createHash('sha256')
-    .update(JSON.stringify([idempotencyScopeOf(request) ?? '', key]))
-    .digest()
-  return {
-    keyHash,
-    requestHash: createHash('sha256')
-      .update(JSON.stringify([key, request.body]))
-      .digest(),
-  }
-}
-
-/** Serialises with the route's schema and seals with the caller's key, as the platform does for its receipts. */
-function receiptOf<Fact, View>(
-  { encryption }: Platform,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  view: (fact: Fact) => View,
-): { keep(fact: Fact): KeptBytes; open(sealed: Buffer): Buffer } {
-  const key = idempotencyKeyOf(request) ?? ''
-  const write = reply.getSerializationFunction('201') as (view: View) => string
-  return {
-    keep: (fact) => {
-      const bytes = Buffer.from(write(view(fact)))
-      return { bytes, sealed: encryption.sealBytes(bytes, key) }
-    },
-    open: (sealed) => encryption.openBytes(sealed, key),
-  }
-}
-
-function sendReplay(reply: FastifyReply, replay: Replay, paymentId: PaymentId): never {
-  if (replay.kind === 'reused') throw refusePlatform('platform.idempotency-key-reused')
-  if (replay.kind === 'in-flight') throw refusePlatform('platform.in-progress', undefined, { retryAfterSeconds: 1 })
-  const { bytes: body, replayed } = replay
-  return sendKept(reply, { status: 201, location: `/v1/payments/${paymentId}`, body, replayed }) as never
-}

@@ -1,11 +1,12 @@
 import { sql } from 'kysely'
-import type { AttemptId, OrderId, PaymentId, RefundId } from '#kernel/ids.ts'
+import type { AttemptId, CaptureId, OrderId, PaymentId, RefundId } from '#kernel/ids.ts'
 import type { Money } from '#kernel/money.ts'
 import type { Reader } from '#platform/db/work.ts'
 import type { Measure } from '#platform/telemetry/metrics.ts'
 import type { Proof } from '../application/attempt-payment.ts'
 import type { BookedPayment } from '../application/compare-with-providers.ts'
 import type { Attempt, AttemptStatus } from '../domain/attempt.ts'
+import type { CaptureRequest } from '../domain/capture-request.ts'
 import type { PaymentStatus } from '../domain/payment.ts'
 import type { Decline } from '../domain/provider-payment.ts'
 import type { Refund } from '../domain/refund.ts'
@@ -14,7 +15,8 @@ export type AttemptView = {
   id: AttemptId
   paymentId: PaymentId
   status: 'processing' | 'requiresAction' | 'succeeded' | 'declined' | 'cancelled'
-  nextAction?: { type: 'redirect'; url: string }
+  nextAction?: { type: 'redirect'; url: string } | { type: 'sdk' }
+  clientSecret?: string
   decline?: Decline
   createdAt: string
 }
@@ -25,6 +27,7 @@ export type RefundView = {
   amount: Money
   createdAt: string
 }
+export type CaptureView = Omit<RefundView, 'id'> & { id: CaptureId }
 export type PaymentView = {
   id: PaymentId
   orderId: OrderId
@@ -38,7 +41,14 @@ export type PaymentView = {
 }
 
 /** A payment as orders show it; `isBusy` while one has not ended. */
-export type ShortPayment = { id: PaymentId; status: PaymentStatus; amount: Money; isBusy: boolean }
+export type ShortPayment = {
+  id: PaymentId
+  status: PaymentStatus
+  amount: Money
+  capturedMinor: number
+  refundedMinor: number
+  isBusy: boolean
+}
 export type PaymentViews = (reader: Reader, ids: readonly PaymentId[]) => Promise<Map<PaymentId, ShortPayment>>
 
 /** To the buyer, an attempt that is being made or whose answer was lost is being processed. */
@@ -52,16 +62,33 @@ const SHOWN: Readonly<Record<AttemptStatus, AttemptView['status']>> = {
   cancelled: 'cancelled',
 }
 
-type Shown = Pick<Attempt, 'id' | 'paymentId' | 'status' | 'redirectUrl' | 'decline'> & { createdAt: Date | string }
+type Shown = Pick<Attempt, 'id' | 'paymentId' | 'status' | 'redirectUrl' | 'decline'> & {
+  createdAt: Date | string
+  clientSecret?: string | null
+}
 
 /** An attempt as it is answered and listed. */
-export const attemptView = ({ id, paymentId, status, redirectUrl, decline, createdAt }: Shown): AttemptView => ({
+export const attemptView = ({ id, paymentId, status, decline, createdAt, ...next }: Shown): AttemptView => ({
   id,
   paymentId,
   status: SHOWN[status],
-  ...(redirectUrl === null ? {} : { nextAction: { type: 'redirect', url: redirectUrl } }),
+  ...(status === 'requiresAction' ? { nextAction: nextActionOf(next.redirectUrl) } : {}),
+  ...(next.clientSecret ? { clientSecret: next.clientSecret } : {}),
   ...(decline === null ? {} : { decline }),
   createdAt: new Date(createdAt).toISOString(),
+})
+
+/** Where the buyer goes on: on the provider's page, or in its script on the page of the shop. */
+const nextActionOf = (url: string | null) =>
+  url === null ? { type: 'sdk' as const } : { type: 'redirect' as const, url }
+
+/** A capture as it is answered. */
+export const captureView = ({ id, paymentId, status, amount, createdAt }: CaptureRequest): CaptureView => ({
+  id,
+  paymentId,
+  status,
+  amount,
+  createdAt: createdAt.toISOString(),
 })
 
 /** A refund as it is answered and listed. */
@@ -136,15 +163,24 @@ export const paymentViews: PaymentViews = async (reader, ids) => {
     status: PaymentStatus
     amount_minor: number
     currency: string
+    captured_minor: number
+    refunded_minor: number
     is_busy: boolean
   }>`
-    select p.id, p.status, p.amount_minor, p.currency,
+    select p.id, p.status, p.amount_minor, p.currency, p.captured_minor, p.refunded_minor,
       exists (select from payments.attempts a where a.payment_id = p.id and a.lease_until is not null) as is_busy
     from payments.payments p where p.id = any(${ids}::text[])`.execute(reader)
   return new Map(
-    rows.map(({ id, status, amount_minor: amountMinor, currency, is_busy: isBusy }) => [
-      id,
-      { id, status, amount: { amountMinor, currency }, isBusy },
+    rows.map((row) => [
+      row.id,
+      {
+        id: row.id,
+        status: row.status,
+        amount: { amountMinor: row.amount_minor, currency: row.currency },
+        capturedMinor: row.captured_minor,
+        refundedMinor: row.refunded_minor,
+        isBusy: row.is_busy,
+      },
     ]),
   )
 }

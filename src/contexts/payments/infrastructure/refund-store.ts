@@ -4,7 +4,8 @@ import type { Reader, Work } from '#platform/db/work.ts'
 import type { KeyedRefund } from '../application/refund-payment.ts'
 import type { Refund } from '../domain/refund.ts'
 
-type RefundRow = {
+/** A row of `payments.refunds r`. */
+export type RefundRow = {
   id: RefundId
   payment_id: PaymentId
   provider: string
@@ -16,12 +17,14 @@ type RefundRow = {
   reason: string
   requested_by: UserId | ApiKeyId | null
   status: Refund['status']
+  tries: number
   created_at: Date
   ended_at: Date | null
 }
 
-const REFUND = sql.raw(`r.id, r.payment_id, r.provider, r.provider_payment_id, r.provider_refund_id, r.surplus,
-  r.amount_minor, r.currency, r.reason, r.requested_by, r.status, r.created_at, r.ended_at`)
+/** The columns of a `RefundRow`. */
+export const REFUND = sql.raw(`r.id, r.payment_id, r.provider, r.provider_payment_id, r.provider_refund_id, r.surplus,
+  r.amount_minor, r.currency, r.reason, r.requested_by, r.status, r.tries, r.created_at, r.ended_at`)
 const BATCH = 20
 
 /** The refund of a locked payment that this key asked for. */
@@ -56,7 +59,8 @@ export async function claimDueRefunds(db: Reader, now: Date): Promise<Refund[]> 
   return rows.map(toRefund)
 }
 
-const toRefund = (row: RefundRow): Refund => ({
+/** Reads a row as what the domain decides on. */
+export const toRefund = (row: RefundRow): Refund => ({
   id: row.id,
   paymentId: row.payment_id,
   provider: row.provider,
@@ -67,6 +71,7 @@ const toRefund = (row: RefundRow): Refund => ({
   reason: row.reason,
   requestedBy: row.requested_by,
   status: row.status,
+  tries: row.tries,
   createdAt: row.created_at,
   endedAt: row.ended_at,
 })

@@ -9,7 +9,8 @@ import {
   TimeSchema,
   textSchema,
 } from '#platform/http/schemas.ts'
-import type { AttemptView, PaymentView, RefundView } from './payment-views.ts'
+import type { Decision } from '../domain/review.ts'
+import type { AttemptView, CaptureView, PaymentView, RefundView } from './payment-views.ts'
 
 const DeclineSchema = closed({
   code: Type.String({ description: 'Stable; what a shop front can act on.' }),
@@ -23,8 +24,31 @@ export const AttemptSchema = named(
     id: idSchema('att'),
     paymentId: idSchema('pay'),
     status: oneOf<AttemptView['status']>('processing', 'requiresAction', 'succeeded', 'declined', 'cancelled'),
-    nextAction: Type.Optional(closed({ type: Type.Literal('redirect'), url: Type.String() })),
+    nextAction: Type.Optional(
+      closed({
+        type: oneOf<'redirect' | 'sdk'>('redirect', 'sdk'),
+        url: Type.Optional(
+          Type.String({ description: "Of `redirect`: the provider's page where the buyer approves." }),
+        ),
+      }),
+    ),
+    clientSecret: Type.Optional(
+      Type.String({
+        description: "What the provider's script on the buyer's device goes on with. Only in this answer.",
+      }),
+    ),
     decline: Type.Optional(DeclineSchema),
+    createdAt: TimeSchema,
+  }),
+)
+
+export const CaptureSchema = named(
+  'Capture',
+  closed({
+    id: idSchema('cap'),
+    paymentId: idSchema('pay'),
+    status: oneOf<CaptureView['status']>('pending', 'succeeded', 'failed'),
+    amount: MoneySchema,
     createdAt: TimeSchema,
   }),
 )
@@ -68,13 +92,30 @@ export const AttemptBody = named(
   }),
 )
 
+const AmountBody = closed({
+  amountMinor: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+  currency: CurrencySchema,
+})
+
+export const CaptureBody = named('NewCapture', closed({ amount: Type.Optional(AmountBody) }))
+
+export const ReviewBody = named(
+  'ReviewDecision',
+  closed({
+    decision: Type.Unsafe<Decision>({
+      type: 'string',
+      enum: ['accept', 'refund', 'dismiss'],
+      description:
+        '`accept` takes the money for this payment though it is less, `refund` sends it back, `dismiss` moves nothing.',
+    }),
+    reason: textSchema(500),
+  }),
+)
+
 export const RefundBody = named(
   'NewRefund',
   closed({
-    amount: closed({
-      amountMinor: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
-      currency: CurrencySchema,
-    }),
+    amount: AmountBody,
     reason: textSchema(500),
   }),
 )

@@ -1,0 +1,127 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { ok } from '#platform/http/answer.ts'
+import { closed, idSchema } from '#platform/http/schemas.ts'
+import type { Platform } from '#platform/platform.ts'
+import type { PaymentsUseCases } from '../application/use-cases.ts'
+import { refuse } from '../domain/problems.ts'
+import { captureView, refundView, viewPayment } from './payment-views.ts'
+import { commandOf, keyOf, receiptOf, sendReplay } from './replays.ts'
+import { CaptureBody, CaptureSchema, PaymentSchema, RefundBody, RefundSchema, ReviewBody } from './schemas.ts'
+
+const Params = closed({ id: idSchema('pay') })
+const tags = ['payments']
+
+/** Payments as staff work on them: take authorised money, give money back, decide about money that does not fit. */
+export const staffRoutes =
+  (use: PaymentsUseCases, platform: Platform): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.post(
+      '/payments/:id/capture',
+      {
+        schema: {
+          operationId: 'capturePayment',
+          summary: 'Take money that was authorised',
+          description:
+            'All of it or a part, once: what is not taken is let go. `pending` when the provider has not confirmed it yet, `failed` when the authorisation has lapsed there.',
+          tags,
+          params: Params,
+          body: CaptureBody,
+          response: { 201: CaptureSchema },
+        },
+        config: {
+          permission: 'payments:capture',
+          idempotency: 'natural',
+          refuses: [
+            'payments.not-found',
+            'payments.already-captured',
+            'payments.in-review',
+            'payments.cancelled',
+            'payments.not-authorised',
+            'payments.capture-in-progress',
+            'payments.capture-exceeds-authorised',
+            'payments.currency-mismatch',
+          ],
+        },
+      },
+      async (request, reply) => {
+        const { id: paymentId } = request.params
+        const replay = await use.capturePayment(commandOf(request), {
+          ...keyOf(request),
+          ...receiptOf(platform, request, reply, captureView),
+          ...request.body,
+          paymentId,
+        })
+        return sendReplay(reply, replay, paymentId)
+      },
+    )
+
+    app.post(
+      '/payments/:id/refunds',
+      {
+        schema: {
+          operationId: 'refundPayment',
+          summary: 'Give money back',
+          description:
+            'All of a captured payment or a part of it. `pending` when the provider has not confirmed it yet.',
+          tags,
+          params: Params,
+          body: RefundBody,
+          response: { 201: RefundSchema },
+        },
+        config: {
+          permission: 'payments:refund',
+          idempotency: 'natural',
+          refuses: [
+            'payments.not-found',
+            'payments.not-captured',
+            'payments.disputed',
+            'payments.refund-exceeds-captured',
+            'payments.currency-mismatch',
+          ],
+        },
+      },
+      async (request, reply) => {
+        const { id: paymentId } = request.params
+        const replay = await use.refundPayment(commandOf(request), {
+          ...keyOf(request),
+          ...receiptOf(platform, request, reply, refundView),
+          ...request.body,
+          paymentId,
+        })
+        return sendReplay(reply, replay, paymentId)
+      },
+    )
+
+    app.post(
+      '/payments/:id/review',
+      {
+        schema: {
+          operationId: 'reviewPayment',
+          summary: 'Decide about money that does not fit its payment',
+          description:
+            'About the oldest object at a provider that waits; when others wait, the payment stays in review.',
+          tags,
+          params: Params,
+          body: ReviewBody,
+          response: { 200: PaymentSchema },
+        },
+        config: {
+          permission: 'payments:review',
+          idempotency: 'required',
+          refuses: [
+            'payments.not-found',
+            'payments.not-in-review',
+            'payments.cannot-accept',
+            'payments.nothing-to-send-back',
+          ],
+        },
+      },
+      (request, reply) =>
+        platform.answer(request, reply, async (work) => {
+          await use.reviewPayment(work, request.params.id, request.body)
+          const seen = await viewPayment(work.tx, request.params.id)
+          if (!seen) throw refuse('payments.not-found')
+          return ok(seen.view)
+        }),
+    )
+  }
