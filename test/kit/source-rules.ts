@@ -22,7 +22,7 @@ export const NAMES_IN_SQL: Readonly<Record<string, string>> = {
   'src/platform/db/migrate.ts': 'a setting of our own: SET takes no parameters',
   'src/platform/messaging/wake.ts': 'the constant channel: LISTEN takes no parameters',
   'src/platform/db/finish.ts': 'names of CTEs, counted',
-  'src/contexts/payments/infrastructure/payment-store.ts': 'names of CTEs, counted',
+  'src/contexts/payments/infrastructure/save-changes.ts': 'names of CTEs, counted',
   'src/contexts/catalog/infrastructure/product-search.ts': "the type of the sort key, from the search's own table",
 }
 
