@@ -13,11 +13,13 @@ const STEPS = (
 export const historyOracles: readonly Oracle[] = [
   {
     id: 'O10',
-    claim: 'No attempt, refund or webhook is under way past its time',
+    claim: 'No attempt, capture, refund or webhook is under way past its time',
     violations: ({ before }) => sql<Violation>`
       select id as subject, format('attempt %s since %s', status, created_at) as detail from payments.attempts where lease_until < ${before}
       union all
       select id, format('refund pending since %s: %s', created_at, last_error) from payments.refunds where lease_until < ${before}
+      union all
+      select id, format('capture pending since %s: %s', created_at, last_error) from payments.capture_requests where lease_until < ${before}
       union all
       select event_id, format('webhook %s received %s: %s', type, received_at, last_error) from payments.inbox where due_at < ${before}`,
   },

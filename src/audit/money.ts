@@ -5,7 +5,7 @@ import type { Oracle, Violation } from './oracle.ts'
 export const moneyOracles: readonly Oracle[] = [
   {
     id: 'O4',
-    claim: 'Per payment: refunds ≤ captures ≤ what is owed, and the sums are those of the rows',
+    claim: 'Per payment: refunds ≤ captures ≤ what is owed or was asked for, and the sums are those of the rows',
     violations: () => sql<Violation>`
       with captured as (
         select payment_id, sum(amount_minor) as minor from payments.captures where not surplus group by 1
@@ -20,26 +20,37 @@ export const moneyOracles: readonly Oracle[] = [
         left join captured c on c.payment_id = p.id left join refunded r on r.payment_id = p.id
       where p.captured_minor <> coalesce(c.minor, 0) or p.refunded_minor <> coalesce(r.minor, 0)
         or p.refunding_minor <> coalesce(r.pending, 0)
-        or p.captured_minor > p.amount_minor or p.refunded_minor + p.refunding_minor > p.captured_minor`,
+        or p.captured_minor > coalesce(p.capture_minor, p.amount_minor) or p.refunded_minor + p.refunding_minor > p.captured_minor`,
   },
   {
     id: 'O4',
-    claim: 'The ledger balances per payment and currency with captures and refunds',
+    claim: 'The ledger balances per payment and currency with captures, refunds and disputes',
     violations: () => sql<Violation>`
       with booked as (
         select payment_id, currency, sum(case kind when 'capture' then amount_minor else 0 end) as captured,
-          sum(case kind when 'refund' then amount_minor else 0 end) as refunded
+          sum(case kind when 'refund' then amount_minor when 'refund-failed' then -amount_minor else 0 end) as refunded,
+          sum(case kind when 'dispute' then amount_minor when 'dispute-won' then -amount_minor else 0 end) as disputed,
+          sum(case kind when 'dispute-lost' then amount_minor else 0 end) as lost
         from payments.ledger group by 1, 2
       ), happened as (
-        select payment_id, currency, sum(captured) as captured, sum(refunded) as refunded from (
-          select payment_id, currency, amount_minor as captured, 0 as refunded from payments.captures
+        select payment_id, currency, sum(captured) as captured, sum(refunded) as refunded, sum(disputed) as disputed,
+          sum(lost) as lost
+        from (
+          select payment_id, currency, amount_minor as captured, 0 as refunded, 0 as disputed, 0 as lost
+          from payments.captures
           union all
-          select payment_id, currency, 0, amount_minor from payments.refunds where status = 'succeeded'
+          select payment_id, currency, 0, amount_minor, 0, 0 from payments.refunds where status = 'succeeded'
+          union all
+          select payment_id, currency, 0, 0, case when status = 'won' then 0 else amount_minor end,
+            case when status = 'lost' then amount_minor else 0 end
+          from payments.disputes
         ) as rows group by 1, 2
       )
-      select payment_id as subject, format('%s: ledger +%s −%s, rows +%s −%s', currency, b.captured, b.refunded, h.captured, h.refunded) as detail
+      select payment_id as subject,
+        format('%s: ledger +%s −%s, disputed %s, lost %s; rows +%s −%s, disputed %s, lost %s', currency,
+          b.captured, b.refunded, b.disputed, b.lost, h.captured, h.refunded, h.disputed, h.lost) as detail
       from booked b full join happened h using (payment_id, currency)
-      where b.captured is distinct from h.captured or b.refunded is distinct from h.refunded`,
+      where (b.captured, b.refunded, b.disputed, b.lost) is distinct from (h.captured, h.refunded, h.disputed, h.lost)`,
   },
   {
     id: 'O6',
@@ -73,11 +84,20 @@ export const moneyOracles: readonly Oracle[] = [
   },
   {
     id: 'O7',
+    claim: 'Money that is not of its payment goes back',
+    violations: () => sql<Violation>`
+      select c.payment_id as subject, format('%s took %s %s beside the payment, and no refund of it', c.provider_payment_id, c.amount_minor, c.currency) as detail
+      from payments.captures c where c.surplus and not exists (
+        select from payments.refunds r where r.surplus and r.provider = c.provider
+          and r.provider_payment_id = c.provider_payment_id and r.status <> 'failed')`,
+  },
+  {
+    id: 'O7',
     claim: 'A paid order has its money',
     violations: ({ before }) => sql<Violation>`
       select o.id as subject, format('%s is %s, payment %s has captured %s of %s', o.number, o.status, coalesce(o.payment_id, 'none'), coalesce(p.captured_minor, 0), o.total_minor) as detail
       from orders.orders o left join payments.payments p on p.id = o.payment_id
       where o.status in ('paid', 'shipped', 'delivered', 'returned') and o.updated_at < ${before}
-        and o.total_minor > 0 and coalesce(p.captured_minor, 0) <> o.total_minor`,
+        and o.total_minor > 0 and coalesce(p.captured_minor, 0) <> coalesce(p.capture_minor, o.total_minor)`,
   },
 ]

@@ -12,7 +12,7 @@ import type { Config } from '#src/config.ts'
 import { EXPIRE_AT_ONCE } from './application/expire-orders.ts'
 import type { NamedAddressesNeeds } from './application/named-addresses.ts'
 import { onPaymentsCaptured } from './application/on-payments-captured.ts'
-import { onPaymentsRefunded } from './application/on-payments-refunded.ts'
+import { onPaymentsChanged } from './application/on-payments-changed.ts'
 import { ordersUseCases } from './application/use-cases.ts'
 import { ordersProblems } from './domain/problems.ts'
 import { makeCartStore } from './infrastructure/cart-store.ts'
@@ -97,7 +97,17 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
     },
     on: {
       'payments.captured.v1': { 'orders.mark-paid': onPaymentsCaptured(needs) },
-      'payments.refunded.v1': { 'orders.count-refund': onPaymentsRefunded(needs) },
+      'payments.refunded.v1': { 'orders.count-refund': onPaymentsChanged(needs, 'refunded') },
+      'payments.refund-failed.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'refund-failed') },
+      'payments.authorised.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'authorised') },
+      'payments.authorisation-lapsed.v1': {
+        'orders.follow-payment': onPaymentsChanged(needs, 'authorisation-lapsed'),
+      },
+      'payments.disputed.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'disputed') },
+      'payments.dispute-won.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'dispute-won') },
+      'payments.dispute-lost.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'dispute-lost') },
+      'payments.held-for-review.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'in-review') },
+      'payments.review-ended.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'review-ended') },
     },
     tasks: { 'orders.forget-old-carts': () => forgetOldCarts(db, clock()) },
     cron: [{ task: 'orders.forget-old-carts', match: '37 * * * *' }],

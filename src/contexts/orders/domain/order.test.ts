@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { CartItemId, OrderId, VariantId } from '#kernel/ids.ts'
+import { followPayment } from './follow-payment.ts'
 import {
   canBecome,
   cancel,
@@ -9,7 +10,6 @@ import {
   type Order,
   type OrderLine,
   type OrderStatus,
-  recordRefund,
   ship,
   TRANSITIONS,
   takeBack,
@@ -177,12 +177,26 @@ describe('units', () => {
   })
 })
 
-describe('refunds', () => {
-  it('grow, never change the status, and in full are of every line', () => {
-    const part = recordRefund(anOrder(), 1000)
+describe('money', () => {
+  const payment = { status: 'captured', capturedMinor: 2420, refundedMinor: 0 } as const
+  it('that went back shows, never changes the status, and in full is of every line', () => {
+    const part = followPayment(anOrder(), { ...payment, refundedMinor: 1000 })
     expect(part).toMatchObject({ status: 'paid', paymentStatus: 'partiallyRefunded', lines: [{ refundedMinor: 0 }] })
-    expect(recordRefund(part, 400).refundedMinor).toBe(1000)
-    expect(recordRefund(part, 2420)).toMatchObject({ paymentStatus: 'refunded', lines: [{ refundedMinor: 2420 }] })
+    const whole = followPayment(part, { ...payment, refundedMinor: 2420 })
+    expect(whole).toMatchObject({ status: 'paid', paymentStatus: 'refunded', lines: [{ refundedMinor: 2420 }] })
+    expect(followPayment(whole, payment)).toMatchObject({ paymentStatus: 'paid', lines: [{ refundedMinor: 0 }] })
+  })
+
+  it.each([
+    ['open', 'unpaid'],
+    ['cancelled', 'unpaid'],
+    ['authorised', 'authorised'],
+    ['review', 'review'],
+    ['captured', 'paid'],
+    ['disputed', 'disputed'],
+    ['lost', 'disputed'],
+  ] as const)('of a payment that is %s shows as %s', (status, shown) => {
+    expect(followPayment(anOrder(), { ...payment, status }).paymentStatus).toBe(shown)
   })
 })
 

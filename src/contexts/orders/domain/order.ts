@@ -4,7 +4,7 @@ import type { CartId, CartItemId, OrderId, PaymentId, ProductId, UserId, Variant
 import type { Currency } from '#kernel/money.ts'
 import type { PricedCart } from './cart.ts'
 import { refuse } from './problems.ts'
-import { grossOf, type LineAmounts } from './totals.ts'
+import type { LineAmounts } from './totals.ts'
 
 /** Where an order can go from where it is: every transition there is. */
 export const TRANSITIONS = {
@@ -272,18 +272,6 @@ function countUnits(
     lines.set(itemId, counted)
   })
   return [...lines.values()]
-}
-
-/** Money went back, in sum; refunded in full, every line is. A refund alone never changes the status. */
-export function recordRefund(order: Order, refundedMinor: number): Order {
-  const refunded = Math.max(order.refundedMinor, refundedMinor)
-  const whole = refunded >= order.totalMinor
-  return {
-    ...order,
-    refundedMinor: refunded,
-    paymentStatus: whole ? 'refunded' : 'partiallyRefunded',
-    lines: whole ? order.lines.map((line) => ({ ...line, refundedMinor: grossOf(line) })) : order.lines,
-  }
 }
 
 /** The event of a change: ids and amounts, nothing personal. */

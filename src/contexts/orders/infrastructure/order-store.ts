@@ -116,7 +116,8 @@ export function makeOrderStore(encryption: Encryption) {
       with locked as (
         select id from orders.orders where id = any(${ids}::text[]) and status = 'pending' order by id for update
       ), paid as (
-        update orders.orders o set status = 'paid', payment_status = 'paid', hold_until = null, updated_at = ${work.now}
+        update orders.orders o set status = 'paid', hold_until = null, updated_at = ${work.now},
+          payment_status = case when payment_status in ('unpaid', 'authorised', 'review') then 'paid' else payment_status end
         from locked where o.id = locked.id
         returning o.id, o.number, o.total_minor, o.currency
       ), told as (
