@@ -147,7 +147,7 @@ export const statements = named({
     from payments.payments p where p.id = any($1::text[])`,
 
   storeWebhook: `insert into payments.inbox
-      (provider, event_id, type, provider_payment_id, claims_capture, body, received_at, due_at)
+      (provider, event_id, type, provider_payment_id, claims_capture, sealed_body, received_at, due_at)
     values ('sandbox', $1, $2, $3, true, $4, $5, $5) on conflict do nothing`,
 
   claimInbox: `with due as (

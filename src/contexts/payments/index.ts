@@ -8,19 +8,21 @@ import type { Difference } from './application/compare-with-providers.ts'
 import type { OpenPayment } from './application/open-payment.ts'
 import type { PaymentProvider, PaymentProviders } from './application/payment-provider.ts'
 import type { RefundInFull } from './application/refund-payment.ts'
-import { paymentsUseCases } from './application/use-cases.ts'
+import { type PaymentsUseCases, paymentsUseCases } from './application/use-cases.ts'
 import { paymentsProblems } from './domain/problems.ts'
 import * as attempts from './infrastructure/attempt-store.ts'
 import * as captures from './infrastructure/capture-store.ts'
 import { cardTesting } from './infrastructure/card-testing.ts'
 import { paymentRoutes } from './infrastructure/http.ts'
 import * as inbox from './infrastructure/inbox-store.ts'
+import { listWebhooks } from './infrastructure/inbox-views.ts'
 import * as movements from './infrastructure/movement-store.ts'
 import * as store from './infrastructure/payment-store.ts'
 import { bookedPayments, type PaymentViews, paymentsMeasures, paymentViews } from './infrastructure/payment-views.ts'
 import * as refunds from './infrastructure/refund-store.ts'
 import { makeSandboxClient } from './infrastructure/sandbox-client.ts'
 import { saveChanges } from './infrastructure/save-changes.ts'
+import { inboxRoutes } from './infrastructure/webhooks-http.ts'
 
 export type { ClosePayments } from './application/close-payments.ts'
 export type { OpenPayment } from './application/open-payment.ts'
@@ -34,6 +36,8 @@ export type PaymentsContext = Context & {
   readonly paymentViews: PaymentViews
   /** Holds our books against the providers': what differs, by payment. */
   readonly compareWithProviders: () => Promise<Difference[]>
+  /** The inbox, for an operator. */
+  readonly webhooks: Pick<PaymentsUseCases, 'replayWebhook' | 'replayParked'> & { readonly list: typeof listWebhooks }
   /** The providers that are switched on, by name, the default first: what a shop front offers, and what an audit asks. */
   readonly providers: PaymentProviders
 }
@@ -43,7 +47,7 @@ const LEASE_MARGIN_MS = 5_000
 
 /** Payments: attempts, providers and their webhooks, refunds, the ledger. Orders hear of it by its events. */
 export function payments(platform: Platform, config: Config): PaymentsContext {
-  const { db, perform, clock, log, pump, limits } = platform
+  const { db, perform, clock, log, pump, limits, encryption } = platform
   const providers = new Map(makeProviders(config).map((provider) => [provider.name, provider]))
   const [defaultProvider = ''] = providers.keys()
   const use = paymentsUseCases({
@@ -73,6 +77,7 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     claimDueClosings: () => store.claimDueClosings(db, clock()),
     claimDueRefunds: () => refunds.claimDueRefunds(db, clock()),
     claimDueCaptures: () => captures.claimDueCaptures(db, clock()),
+    storeWebhook: inbox.storeWebhook(encryption),
     claimInbox: () => inbox.claimInbox(db, clock()),
     postponeEvent: (event, error) => inbox.postponeEvent(db, clock(), event, error),
     bookedPayments: () => bookedPayments(db),
@@ -84,16 +89,20 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
   pump({ name: 'payments-healing', everyMs: 10_000, run: use.healPayments })
   return {
     problems: paymentsProblems,
-    routes: paymentRoutes(use, platform, defaultProvider),
+    routes: async (app) => {
+      await app.register(paymentRoutes(use, platform, defaultProvider))
+      await app.register(inboxRoutes(use, platform))
+    },
     on: {},
-    tasks: {},
-    cron: [],
+    tasks: { 'payments.forget-old-webhooks': () => inbox.forgetOldWebhooks(db, clock()) },
+    cron: [{ task: 'payments.forget-old-webhooks', match: '47 * * * *' }],
     measures: paymentsMeasures(db, clock),
     openPayment: use.openPayment,
     closePayments: use.closePayments,
     refundInFull: use.refundInFull,
     paymentViews,
     compareWithProviders: use.compareWithProviders,
+    webhooks: { ...use, list: listWebhooks },
     providers,
   }
 }

@@ -5,6 +5,7 @@ import { type CompareNeeds, compareWithProviders } from './compare-with-provider
 import { type HealPaymentsNeeds, healPayments } from './heal-payments.ts'
 import { type OpenPaymentNeeds, openPayment } from './open-payment.ts'
 import { type RefundNeeds, refundInFull, refundPayment, sendDueRefunds } from './refund-payment.ts'
+import { type ReplayWebhooksNeeds, replayParked, replayWebhook } from './replay-webhooks.ts'
 import { type ReviewNeeds, reviewPayment } from './review-payment.ts'
 import { type SettleNeeds, settlePayments } from './settle-payments.ts'
 import { type TakeWebhookNeeds, takeWebhook } from './take-webhook.ts'
@@ -16,6 +17,7 @@ export type PaymentsNeeds = OpenPaymentNeeds &
   SettleNeeds &
   Settled<AttemptPaymentNeeds> &
   TakeWebhookNeeds &
+  ReplayWebhooksNeeds &
   Settled<WorkInboxNeeds> &
   Settled<HealPaymentsNeeds> &
   RefundNeeds &
@@ -32,6 +34,8 @@ export function paymentsUseCases(needs: PaymentsNeeds) {
     attemptPayment: attemptPayment(settled),
     takeWebhook: takeWebhook(needs),
     workInbox: workInbox(settled),
+    replayWebhook: replayWebhook(needs),
+    replayParked: replayParked(needs),
     healPayments: healPayments(settled),
     capturePayment: capturePayment(settled),
     captureDue: captureDue(settled),

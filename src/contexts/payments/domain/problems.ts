@@ -115,6 +115,16 @@ export const paymentsProblems = {
     title: 'The webhook is not genuine',
     advice: 'Sign the exact bytes with the webhook secret, not more than five minutes ago. Status 400.',
   },
+  'payments.webhook-not-found': {
+    kind: 'not-found',
+    title: 'No such webhook',
+    advice: 'GET /v1/payments/webhooks lists those that came; one that was worked on is forgotten after 90 days.',
+  },
+  'payments.webhook-about-nothing': {
+    kind: 'conflict',
+    title: 'There is nothing to work on',
+    advice: 'This webhook is about nothing that a payment depends on: it was stored, and that is all. Leave it.',
+  },
 } as const satisfies Problems
 
 /** Says no with a code of the table above. */
