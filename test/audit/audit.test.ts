@@ -131,8 +131,8 @@ const plants: [string, string, string, string][] = [
   [
     'O4',
     'a capture that was not booked',
-    'create table public.kept as select * from payments.ledger order by id limit 1; delete from payments.ledger where id in (select id from public.kept)',
-    'insert into payments.ledger overriding system value select * from public.kept; drop table public.kept',
+    'alter table payments.ledger disable trigger ledger_append_only; create table public.kept as select * from payments.ledger order by id limit 1; delete from payments.ledger where id in (select id from public.kept)',
+    'insert into payments.ledger overriding system value select * from public.kept; drop table public.kept; alter table payments.ledger enable trigger ledger_append_only',
   ],
   [
     'O5',
