@@ -10,6 +10,7 @@ const commands = {
   export: () => import('./cli/export.ts'),
   audit: () => import('./cli/audit.ts'),
   erasures: () => import('./cli/erasures.ts'),
+  reconcile: () => import('./cli/reconcile.ts'),
   replay: () => import('./cli/replay.ts'),
   show: () => import('./cli/show.ts'),
   access: () => import('./cli/access.ts'),

@@ -1,12 +1,13 @@
+import { minutesAfter } from '#kernel/clock.ts'
 import { systemActor } from '#platform/db/system.ts'
 import { newId } from '#platform/ids.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import { failpoint } from '#platform/resilience/failpoints.ts'
 import type { Config } from '#src/config.ts'
 import type { ClosePayments } from './application/close-payments.ts'
-import type { Difference } from './application/compare-with-providers.ts'
 import type { OpenPayment } from './application/open-payment.ts'
 import type { PaymentProvider, PaymentProviders } from './application/payment-provider.ts'
+import type { Difference, Reconciliation, Span } from './application/reconcile-payments.ts'
 import type { RefundInFull } from './application/refund-payment.ts'
 import { type PaymentsUseCases, paymentsUseCases } from './application/use-cases.ts'
 import { paymentsProblems } from './domain/problems.ts'
@@ -18,7 +19,8 @@ import * as inbox from './infrastructure/inbox-store.ts'
 import { listWebhooks } from './infrastructure/inbox-views.ts'
 import * as movements from './infrastructure/movement-store.ts'
 import * as store from './infrastructure/payment-store.ts'
-import { bookedPayments, type PaymentViews, paymentsMeasures, paymentViews } from './infrastructure/payment-views.ts'
+import { type PaymentViews, paymentsMeasures, paymentViews } from './infrastructure/payment-views.ts'
+import * as books from './infrastructure/reconcile-store.ts'
 import * as refunds from './infrastructure/refund-store.ts'
 import { makeSandboxClient } from './infrastructure/sandbox-client.ts'
 import { saveChanges } from './infrastructure/save-changes.ts'
@@ -26,6 +28,7 @@ import { inboxRoutes } from './infrastructure/webhooks-http.ts'
 
 export type { ClosePayments } from './application/close-payments.ts'
 export type { OpenPayment } from './application/open-payment.ts'
+export type { Reconciliation } from './application/reconcile-payments.ts'
 export type { RefundInFull } from './application/refund-payment.ts'
 export type { PaymentViews, ShortPayment } from './infrastructure/payment-views.ts'
 
@@ -38,10 +41,15 @@ export type PaymentsContext = Context & {
   readonly compareWithProviders: () => Promise<Difference[]>
   /** The inbox, for an operator. */
   readonly webhooks: Pick<PaymentsUseCases, 'replayWebhook' | 'replayParked'> & { readonly list: typeof listWebhooks }
+  /** The same for what was made in a span, and heals what it safely can. */
+  readonly reconcilePayments: (span: Span, onProgress?: (compared: number) => void) => Promise<Reconciliation>
   /** The providers that are switched on, by name, the default first: what a shop front offers, and what an audit asks. */
   readonly providers: PaymentProviders
 }
 
+/** What is reconciled each hour: more than two days, so that a day without it is no loss, less what is still moving. */
+const RECONCILED_HOURS = 50
+const QUIET_HOURS = 0.1
 /** Beyond the time-outs of the calls that a lease covers: a charge, and asking what became of it. */
 const LEASE_MARGIN_MS = 5_000
 
@@ -80,7 +88,10 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     storeWebhook: inbox.storeWebhook(encryption),
     claimInbox: () => inbox.claimInbox(db, clock()),
     postponeEvent: (event, error) => inbox.postponeEvent(db, clock(), event, error),
-    bookedPayments: () => bookedPayments(db),
+    bookedObjects: (span) => books.bookedObjects(db, span),
+    bookedObject: (provider, object) => books.bookedObject(db, provider, object),
+    isOurs: (reference) => books.isOurs(db, reference),
+    noteReconciliation: (span, outcome) => books.noteReconciliation(db, clock(), span, outcome),
     wakeInbox: () => inboxPump.wake(),
   })
   const inboxPump = pump({ name: 'payments-inbox', everyMs: 1_000, atLeastMs: 20, run: use.workInbox })
@@ -94,15 +105,25 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
       await app.register(inboxRoutes(use, platform))
     },
     on: {},
-    tasks: { 'payments.forget-old-webhooks': () => inbox.forgetOldWebhooks(db, clock()) },
-    cron: [{ task: 'payments.forget-old-webhooks', match: '47 * * * *' }],
-    measures: paymentsMeasures(db, clock),
+    tasks: {
+      'payments.forget-old-webhooks': () => inbox.forgetOldWebhooks(db, clock()),
+      'payments.reconcile': async () => {
+        const [from, before] = [RECONCILED_HOURS, QUIET_HOURS].map((hours) => minutesAfter(clock(), -60 * hours))
+        if (from && before) await use.reconcilePayments({ from, before })
+      },
+    },
+    cron: [
+      { task: 'payments.forget-old-webhooks', match: '47 * * * *' },
+      { task: 'payments.reconcile', match: '41 * * * *' },
+    ],
+    measures: [...paymentsMeasures(db, clock), ...books.reconcileMeasures(db, clock)],
     openPayment: use.openPayment,
     closePayments: use.closePayments,
     refundInFull: use.refundInFull,
     paymentViews,
     compareWithProviders: use.compareWithProviders,
     webhooks: { ...use, list: listWebhooks },
+    reconcilePayments: use.reconcilePayments,
     providers,
   }
 }

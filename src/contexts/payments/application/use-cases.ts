@@ -1,9 +1,9 @@
 import { type AttemptPaymentNeeds, attemptPayment } from './attempt-payment.ts'
 import { type CaptureNeeds, captureDue, capturePayment } from './capture-payment.ts'
 import { type ClosePaymentsNeeds, closePayments } from './close-payments.ts'
-import { type CompareNeeds, compareWithProviders } from './compare-with-providers.ts'
 import { type HealPaymentsNeeds, healPayments } from './heal-payments.ts'
 import { type OpenPaymentNeeds, openPayment } from './open-payment.ts'
+import { compareWithProviders, type ReconcileNeeds, reconcilePayments } from './reconcile-payments.ts'
 import { type RefundNeeds, refundInFull, refundPayment, sendDueRefunds } from './refund-payment.ts'
 import { type ReplayWebhooksNeeds, replayParked, replayWebhook } from './replay-webhooks.ts'
 import { type ReviewNeeds, reviewPayment } from './review-payment.ts'
@@ -23,7 +23,7 @@ export type PaymentsNeeds = OpenPaymentNeeds &
   RefundNeeds &
   Settled<CaptureNeeds> &
   ReviewNeeds &
-  CompareNeeds
+  Settled<ReconcileNeeds>
 
 /** Everything that payments can be asked to do. */
 export function paymentsUseCases(needs: PaymentsNeeds) {
@@ -44,6 +44,7 @@ export function paymentsUseCases(needs: PaymentsNeeds) {
     refundInFull: refundInFull(needs),
     sendDueRefunds: sendDueRefunds(needs),
     compareWithProviders: compareWithProviders(needs),
+    reconcilePayments: reconcilePayments(settled),
   }
 }
 export type PaymentsUseCases = ReturnType<typeof paymentsUseCases>

@@ -4,7 +4,6 @@ import type { Money } from '#kernel/money.ts'
 import type { Reader } from '#platform/db/work.ts'
 import type { Measure } from '#platform/telemetry/metrics.ts'
 import type { Proof } from '../application/attempt-payment.ts'
-import type { BookedPayment } from '../application/compare-with-providers.ts'
 import type { Attempt, AttemptStatus } from '../domain/attempt.ts'
 import type { CaptureRequest } from '../domain/capture-request.ts'
 import type { PaymentStatus } from '../domain/payment.ts'
@@ -183,22 +182,6 @@ export const paymentViews: PaymentViews = async (reader, ids) => {
       },
     ]),
   )
-}
-
-/** Every provider payment that the books know of, with what they say about it. */
-export async function bookedPayments(reader: Reader): Promise<BookedPayment[]> {
-  const { rows } = await sql<BookedPayment>`
-    with known as (
-      select id, provider, provider_payment_id from payments.payments where provider_payment_id is not null
-      union select payment_id, provider, provider_payment_id from payments.captures
-    )
-    select k.id, k.provider, k.provider_payment_id as "providerPaymentId",
-      coalesce((select c.amount_minor from payments.captures c
-        where c.provider = k.provider and c.provider_payment_id = k.provider_payment_id), 0) as "capturedMinor",
-      coalesce((select sum(r.amount_minor) from payments.refunds r where r.status = 'succeeded'
-        and r.payment_id = k.id and r.provider_payment_id = k.provider_payment_id), 0)::bigint as "refundedMinor"
-    from known k order by k.id`.execute(reader)
-  return rows
 }
 
 /** Business numbers: what waits, and what waits for a person. */
