@@ -1,0 +1,68 @@
+import { seeded } from './seeded.ts'
+
+/** Whether the fault comes before the operation, which then never runs, or after it, whose answer is lost. */
+type Moment = { readonly at: 'before' | 'after' }
+
+/** What can go wrong between Stripe and us. Each is at one moment; without one, it changes the answer that was made. */
+export type Fault =
+  /**
+   * A 5xx, 500 unless said. `kept`: the answer stays with the idempotency key, as when Stripe's own code failed; so
+   * it does after the effect unless said otherwise, and before it only when said.
+   */
+  | ({ readonly kind: 'error'; readonly status?: number; readonly kept?: boolean } & Moment)
+  /** 429, before anything happens. */
+  | { readonly kind: 'rate-limit' }
+  /** The card is another than the one that was asked for: `pm_card_chargeDeclined` for a 402. */
+  | { readonly kind: 'card'; readonly paymentMethod: string }
+  /** An answer that is late or, without `delayMs`, never comes. `before`: the operation too is late, or never is. */
+  | ({ readonly kind: 'silence'; readonly delayMs?: number } & Moment)
+  | ({ readonly kind: 'reset' } & Moment)
+  /** A proxy's page in place of JSON. */
+  | ({ readonly kind: 'html'; readonly status: number } & Moment)
+  /** Half of the answer, and then the connection ends. */
+  | { readonly kind: 'cut' }
+  /** The answer with so many bytes of a field that nobody asked for: ten million unless said. */
+  | { readonly kind: 'huge'; readonly bytes?: number }
+  /** Fields of the answer that are something else, or missing. */
+  | { readonly kind: 'changed'; readonly set?: object; readonly without?: readonly string[] }
+  | { readonly kind: 'redirect'; readonly to: string }
+
+/** Which requests a fault meets: the next `times` (1 unless said) that fit, or each that fits at a `rate` of 0 to 1. */
+export type FaultRule = {
+  readonly match?: {
+    readonly method?: string
+    /** A regular expression that the path fits. */
+    readonly path?: string
+  }
+  readonly times?: number
+  readonly rate?: number
+  readonly fault: Fault
+}
+
+/** Hands out faults as they were ordered; chance is the same for the same seed. */
+export function openFaults(seed: number) {
+  const random = seeded(seed)
+  let rules: (FaultRule & { left: number })[] = []
+  return {
+    add: (...more: readonly FaultRule[]): void => {
+      rules.push(...more.map((rule) => ({ ...rule, left: rule.times ?? (rule.rate === undefined ? 1 : Infinity) })))
+    },
+    clear: (): void => {
+      rules = []
+    },
+    /** How many faults that were ordered have not come yet. */
+    waiting: (): number => rules.filter(({ left }) => left > 0).length,
+    /** The fault of this request, if it has one. */
+    take(method: string, path: string): Fault | undefined {
+      const rule = rules.find(
+        ({ match, left, rate }) =>
+          left > 0 &&
+          (match?.method ?? method) === method &&
+          new RegExp(match?.path ?? '').test(path) &&
+          (rate === undefined || random() < rate),
+      )
+      if (rule) rule.left -= 1
+      return rule?.fault
+    },
+  }
+}
