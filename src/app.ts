@@ -31,6 +31,7 @@ import { makeRelay } from '#platform/messaging/relay.ts'
 import { listenForEvents, makeNotifier } from '#platform/messaging/wake.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import { platformProblems } from '#platform/problems.ts'
+import { makeCallWatch } from '#platform/resilience/call-watch.ts'
 import { enableFailpoints } from '#platform/resilience/failpoints.ts'
 import { keyMeasures } from '#platform/security/data-keys.ts'
 import { type Encryption, makeEncryption } from '#platform/security/encryption.ts'
@@ -70,6 +71,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   const log = options.log ?? makeLog({ level: config.logLevel })
   enableFailpoints(config.failpoints)
   const metrics = makeMetrics()
+  const watchCalls = makeCallWatch(metrics.calls, log)
   const database = openDatabase({
     url: options.databaseUrl,
     maxConnections: config.databaseConnections,
@@ -101,7 +103,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     else others.notify()
   })
   const guestTokens = makeGuestTokens(config.tokenSecrets)
-  const mail = await openMail({ ...config, clock })
+  const mail = await openMail({ ...config, clock, watchCalls })
   const redis = config.redisUrl && config.rateLimits ? openRedis({ url: config.redisUrl, log }) : undefined
   const limits = makeLimits({ enabled: config.rateLimits, clock, encryption, redis })
   const origins = originsOf(config)
@@ -115,6 +117,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     mail: mail.mailer,
     limits,
     origins,
+    watchCalls,
     pump,
     ...makeAnswer(db, perform, encryption),
   }

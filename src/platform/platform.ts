@@ -9,6 +9,7 @@ import type { Pump, PumpOptions } from './jobs/pump.ts'
 import type { Task } from './jobs/task.ts'
 import type { Limits } from './limits/limits.ts'
 import type { Mailer } from './mail/mail.ts'
+import type { CallWatch } from './resilience/call-watch.ts'
 import type { Encryption } from './security/encryption.ts'
 import type { GuestTokens } from './security/guest-tokens.ts'
 import type { Log } from './telemetry/log.ts'
@@ -25,6 +26,8 @@ export type Platform = AnswerRequest & {
   readonly mail: Mailer
   readonly limits: Limits
   readonly origins: Origins
+  /** Counts the calls to a server outside, by the name that it is given. */
+  readonly watchCalls: (server: string) => CallWatch
   /** Background work of this process: started where the process works on the background, and only woken elsewhere. */
   readonly pump: (options: Omit<PumpOptions, 'log'>) => Pump
 }

@@ -8,6 +8,7 @@ import { type Courier, type Mail, MailsFailed, makeMailer, readSender } from '#p
 import { openMail } from '#platform/mail/open-mail.ts'
 import { makeSendgridCourier } from '#platform/mail/sendgrid-client.ts'
 import { makeSmtpCourier } from '#platform/mail/smtp.ts'
+import { unwatched } from '#platform/resilience/call-watch.ts'
 import { openSendgrid, type Sendgrid } from '../kit/sendgrid.ts'
 import { openSmtp, type Smtp } from '../kit/smtp.ts'
 
@@ -194,7 +195,13 @@ describe('SMTP', () => {
 describe('what a process sends by', () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'stoa-mail-'))
   afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
-  const common = { dataDir, clock: () => new Date(), mailFrom: 'shop@stoa.example', smtpUrl: undefined }
+  const common = {
+    dataDir,
+    clock: () => new Date(),
+    mailFrom: 'shop@stoa.example',
+    smtpUrl: undefined,
+    watchCalls: () => unwatched,
+  }
 
   test('is counted', async () => {
     const { mailer, measures } = await openMail({ ...common, sendgridApiKey: undefined })

@@ -56,7 +56,7 @@ const LEASE_MARGIN_MS = 5_000
 /** Payments: attempts, providers and their webhooks, refunds, the ledger. Orders hear of it by its events. */
 export function payments(platform: Platform, config: Config): PaymentsContext {
   const { db, perform, clock, log, pump, limits, encryption } = platform
-  const providers = new Map(makeProviders(config).map((provider) => [provider.name, provider]))
+  const providers = new Map(makeProviders(platform, config).map((provider) => [provider.name, provider]))
   const [defaultProvider = ''] = providers.keys()
   const use = paymentsUseCases({
     ...store,
@@ -129,12 +129,13 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
 }
 
 /** One adapter per provider that the configuration names. */
-const makeProviders = (config: Config): PaymentProvider[] =>
-  config.paymentProviders.map(() =>
+const makeProviders = ({ watchCalls }: Platform, config: Config): PaymentProvider[] =>
+  config.paymentProviders.map((name) =>
     makeSandboxClient({
       url: config.sandboxUrl,
       apiKey: config.sandboxSecretKey,
       webhookSecret: config.sandboxWebhookSecret,
       timeoutMs: config.paymentTimeoutMs,
+      watch: watchCalls(name),
     }),
   )

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Clock } from '#kernel/clock.ts'
+import type { CallWatch } from '#platform/resilience/call-watch.ts'
 import type { Measure } from '#platform/telemetry/metrics.ts'
 import { type DevMailbox, makeDevMailbox } from './dev-mailbox.ts'
 import { type Courier, type Mailer, makeMailer, readSender } from './mail.ts'
@@ -12,6 +13,7 @@ export type MailOptions = {
   readonly mailFrom: string
   readonly dataDir: string
   readonly clock: Clock
+  readonly watchCalls: (server: string) => CallWatch
 }
 
 export type OpenMail = {
@@ -40,9 +42,9 @@ export async function openMail(options: MailOptions): Promise<OpenMail> {
 }
 
 /** What speaks SMTP is loaded where it is needed. */
-async function vendorOf({ smtpUrl, sendgridApiKey, mailFrom }: MailOptions): Promise<Courier | undefined> {
+async function vendorOf({ smtpUrl, sendgridApiKey, mailFrom, watchCalls }: MailOptions): Promise<Courier | undefined> {
   const from = readSender(mailFrom)
-  if (sendgridApiKey) return makeSendgridCourier({ apiKey: sendgridApiKey, from })
+  if (sendgridApiKey) return makeSendgridCourier({ apiKey: sendgridApiKey, from, watch: watchCalls('sendgrid') })
   if (smtpUrl === undefined) return undefined
   const { makeSmtpCourier } = await import('./smtp.ts')
   return makeSmtpCourier({ url: smtpUrl, from })

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import type { CallWatch } from '#platform/resilience/call-watch.ts'
 import { type CallAnswer, CallFailed, makeHttpClient } from '#platform/resilience/http-client.ts'
 import { type Courier, type Mail, type MailFailure, messageIdOf, type Sender, withoutAddresses } from './mail.ts'
 
@@ -9,6 +10,7 @@ export type SendgridOptions = {
   /** How long a batch may wait when SendGrid asks it to. */
   readonly longestWaitMs?: number
   readonly origin?: string
+  readonly watch?: CallWatch
 }
 
 /** What a request came to: nobody failed, some did, or SendGrid is of no use to any mail at the moment. */
@@ -35,7 +37,8 @@ export function makeSendgridCourier(options: SendgridOptions): Courier {
   const http = makeHttpClient({
     origin: options.origin ?? 'https://api.sendgrid.com',
     timeoutMs,
-    connections: PARALLEL,
+    places: { atOnce: PARALLEL, waiting: 1_000 },
+    watch: options.watch,
     headers: { authorization: `Bearer ${apiKey}`, accept: 'application/json' },
   })
   /** SendGrid asked everybody to be quiet until then. */

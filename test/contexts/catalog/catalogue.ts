@@ -14,6 +14,7 @@ import { originsOf } from '#platform/http/origins.ts'
 import { allRoutes } from '#platform/http/routes.ts'
 import { makeServer } from '#platform/http/server.ts'
 import { newId } from '#platform/ids.ts'
+import { unwatched } from '#platform/resilience/call-watch.ts'
 import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 import { readConfig } from '#src/config.ts'
@@ -60,6 +61,7 @@ export async function testCatalogue() {
     mail: { send: async () => {}, close: async () => {} },
     limits: noLimits(),
     origins: originsOf(config),
+    watchCalls: () => unwatched,
     pump: () => idle,
     ...makeAnswer(db, perform, encryption),
   }

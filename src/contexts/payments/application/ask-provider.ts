@@ -12,6 +12,7 @@ export async function chargeOnce(provider: PaymentProvider, charge: Charge, log:
     return { found: await provider.charge(charge), own: { attemptId, ended: 'answered' } }
   } catch (error) {
     if (error instanceof ChargeRefused) return { own: { attemptId, ended: error.decline } }
+    if ((error as { sent?: boolean }).sent === false) return { own: { attemptId, ended: 'unsent' } }
     log.warn({ err: error, attemptId, provider: provider.name }, 'a payment attempt got no answer')
     // An answer without sense (a 500, say) ends the call on both sides: what came of it can be asked at once.
     if ((error as { answered?: boolean }).answered === true)

@@ -43,9 +43,12 @@ export type Word = {
   readonly found?: ProviderPayment | undefined
   /**
    * The attempt whose call is over: `answered` (the provider spoke, so it knows of the call or never will), `silent`
-   * (no answer: it may or may not have happened), or why the provider would not even try.
+   * (no answer: it may or may not have happened), `unsent` (it never left: nothing happened), or why the provider would
+   * not even try.
    */
-  readonly own?: { readonly attemptId: AttemptId; readonly ended: 'answered' | 'silent' | Decline } | undefined
+  readonly own?:
+    | { readonly attemptId: AttemptId; readonly ended: 'answered' | 'silent' | 'unsent' | Decline }
+    | undefined
 }
 
 /** Nowhere for the buyer to go on. */
@@ -54,6 +57,11 @@ const NOWHERE = { redirectUrl: null, clientSecret: null }
 const NOT_RECEIVED: Decline = {
   code: 'not-received',
   message: 'The payment provider did not receive this attempt. Nothing was charged.',
+  retryable: true,
+}
+const PROVIDER_UNAVAILABLE: Decline = {
+  code: 'provider-unavailable',
+  message: 'The payment provider cannot be reached at the moment. Nothing was charged.',
   retryable: true,
 }
 const PAID_OTHERWISE: Decline = {
@@ -76,6 +84,7 @@ export function resolve(attempt: Attempt, word: Word, paid: boolean, now: Date):
   if (found?.attemptId === attempt.id) return follow(attempt, found, now)
   if (!isLive(attempt)) return attempt
   if (typeof ended === 'object') return end(attempt, 'declined', ended, now)
+  if (ended === 'unsent') return end(attempt, 'declined', PROVIDER_UNAVAILABLE, now)
   if (ended === 'silent') return attempt.status === 'created' ? waiting(attempt, 'unknown', NOWHERE, now) : attempt
   if (paid) return isCalling(attempt, now) && !ended ? attempt : end(attempt, 'cancelled', PAID_OTHERWISE, now)
   const neverHeard = attempt.status === 'created' || attempt.status === 'unknown'

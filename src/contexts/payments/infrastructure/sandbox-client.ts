@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { AttemptId, PaymentId, RefundId } from '#kernel/ids.ts'
-import { isCurrency, money } from '#kernel/money.ts'
+import type { PaymentId } from '#kernel/ids.ts'
+import type { CallWatch } from '#platform/resilience/call-watch.ts'
 import { type CallAnswer, CallFailed, makeHttpClient } from '#platform/resilience/http-client.ts'
 import {
   CaptureRefused,
@@ -10,9 +10,9 @@ import {
   RefundRefused,
   type WebhookEvent,
 } from '../application/payment-provider.ts'
-import type { Decline, ProviderDispute, ProviderPayment, ProviderRefund } from '../domain/provider-payment.ts'
+import { CALLING_PROVIDERS } from './calling-providers.ts'
+import { listOf, recordOf, SANDBOX, textOf, toPayment, toRefund } from './sandbox-objects.ts'
 
-const NAME = 'sandbox'
 const MINIMUM_MINOR = 50
 const PROCESSING_MAX_MINUTES = 60
 const FRESH_SECONDS = 300
@@ -21,11 +21,6 @@ const CLOCK_SKEW_SECONDS = 60
 /** Statuses that say nothing of what was asked for: our key is wrong, or it took too long to arrive. */
 const AT_THE_DOOR = new Set([401, 403, 408])
 
-const MESSAGES: Readonly<Record<string, Decline>> = {
-  card_declined: { code: 'card-declined', message: 'The card was declined. Try another one.', retryable: true },
-  authentication_failed: { code: 'authentication-failed', message: 'The payment was not approved.', retryable: true },
-}
-
 /** The sandbox provider over HTTP: the adapter that every other provider's is modelled on. */
 export function makeSandboxClient(options: {
   /** Where it runs; while undefined every call fails as one to an unreachable provider does. */
@@ -33,16 +28,25 @@ export function makeSandboxClient(options: {
   readonly apiKey: string
   readonly webhookSecret: string
   readonly timeoutMs: number
+  readonly watch?: CallWatch | undefined
 }): PaymentProvider {
   const http = makeHttpClient({
     origin: options.url ?? 'http://sandbox.invalid',
     timeoutMs: options.timeoutMs,
-    connections: 32,
+    ...CALLING_PROVIDERS,
+    watch: options.watch,
     headers: { authorization: `Bearer ${options.apiKey}` },
   })
-  const get = (path: string, signal?: AbortSignal) => http.call({ method: 'GET', path, repeatable: true }, signal)
-  const post = (path: string, body: object, key: string, signal?: AbortSignal) =>
-    http.call({ method: 'POST', path, body, headers: { 'idempotency-key': key }, repeatable: true }, signal)
+  /** What a charge takes is one deadline, and it is urgent. */
+  const get = (path: string, charging?: AbortSignal) =>
+    http.call({ method: 'GET', path, repeatable: true, urgent: charging !== undefined }, charging)
+  const post = (path: string, body: object, key: string, charging?: AbortSignal) => {
+    const headers = { 'idempotency-key': key }
+    return http.call(
+      { method: 'POST', path, body, headers, repeatable: true, urgent: charging !== undefined },
+      charging,
+    )
+  }
 
   const retrieve = async (id: string, signal?: AbortSignal) =>
     toPayment(expectOk(await get(`/v1/payments/${id}`, signal)))
@@ -55,7 +59,7 @@ export function makeSandboxClient(options: {
   }
 
   return {
-    name: NAME,
+    name: SANDBOX,
     processingMaxMinutes: PROCESSING_MAX_MINUTES,
     minimumMinor: () => MINIMUM_MINOR,
     charge: async (charge) => {
@@ -142,91 +146,6 @@ function toEvent(body: Buffer): WebhookEvent | undefined {
   } catch {
     return undefined
   }
-}
-
-type JsonObject = Readonly<Record<string, unknown>>
-
-const STATUS: Readonly<Record<string, ProviderPayment['status']>> = {
-  requires_payment_method: 'declined',
-  requires_action: 'requiresAction',
-  requires_capture: 'authorised',
-  processing: 'processing',
-  succeeded: 'succeeded',
-  cancelled: 'cancelled',
-}
-
-/** Reads the sandbox's object; one that is not what its documentation says is as good as no answer. */
-function toPayment(body: unknown): ProviderPayment {
-  const payment = recordOf(body)
-  const metadata = recordOf(payment.metadata)
-  const status = STATUS[textOf(payment, 'status')]
-  const { amount, amountCaptured: takenMinor, refunds, disputes } = payment
-  const currency = textOf(payment, 'currency')
-  if (!status || !isMinor(amount) || !isMinor(takenMinor) || !isCurrency(currency))
-    throw new CallFailed('The sandbox answered with a payment that makes no sense.', true)
-  if (!Array.isArray(refunds) || !Array.isArray(disputes))
-    throw new CallFailed('The sandbox answered without refunds or disputes.', true)
-  const error = payment.lastError ? textOf(recordOf(payment.lastError), 'code') : undefined
-  return {
-    provider: NAME,
-    id: textOf(payment, 'id'),
-    reference: textOf(payment, 'reference'),
-    attemptId: typeof metadata.attemptId === 'string' ? (metadata.attemptId as AttemptId) : null,
-    status,
-    amount: money(amount, currency),
-    takenMinor,
-    refunds: refunds.map(toRefund),
-    disputes: disputes.map(toDispute),
-    authorisedUntil: null,
-    redirectUrl: payment.nextAction ? textOf(recordOf(payment.nextAction), 'url') : null,
-    clientSecret: null,
-    decline:
-      error === undefined
-        ? null
-        : (MESSAGES[error] ?? { code: 'declined', message: 'The payment was declined.', retryable: true }),
-  }
-}
-
-function toRefund(body: unknown): ProviderRefund {
-  const refund = recordOf(body)
-  const { amount, metadata, status } = refund
-  if (!isMinor(amount) || (status !== 'pending' && status !== 'succeeded' && status !== 'failed'))
-    throw new CallFailed('The sandbox answered with a refund that makes no sense.', true)
-  const { refundId } = recordOf(metadata)
-  return {
-    id: textOf(refund, 'id'),
-    refundId: typeof refundId === 'string' ? (refundId as RefundId) : null,
-    amountMinor: amount,
-    status,
-  }
-}
-
-function toDispute(body: unknown): ProviderDispute {
-  const dispute = recordOf(body)
-  const { amount, status } = dispute
-  if (!isMinor(amount) || (status !== 'open' && status !== 'won' && status !== 'lost'))
-    throw new CallFailed('The sandbox answered with a dispute that makes no sense.', true)
-  return { id: textOf(dispute, 'id'), amountMinor: amount, reason: textOf(dispute, 'reason'), status }
-}
-
-const isMinor = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
-
-const listOf = (body: unknown): ProviderPayment[] => {
-  const { data } = recordOf(body)
-  if (!Array.isArray(data)) throw new CallFailed('The sandbox answered without a list.', true)
-  return data.map(toPayment)
-}
-
-function recordOf(value: unknown): JsonObject {
-  if (typeof value !== 'object' || value === null)
-    throw new CallFailed('The sandbox answered with something else.', true)
-  return value as JsonObject
-}
-
-function textOf(object: JsonObject, name: string): string {
-  const value = object[name]
-  if (typeof value !== 'string' || value === '') throw new CallFailed(`The sandbox answered without ${name}.`, true)
-  return value
 }
 
 const errorCode = ({ status, body }: CallAnswer): string =>
