@@ -80,6 +80,7 @@ export const moneyOracles: readonly Oracle[] = [
       where p.captured_minor > 0
         and exists (select from payments.captures c where c.payment_id = p.id and c.captured_at < ${before})
         and coalesce(o.status, 'missing') not in ('paid', 'shipped', 'delivered', 'returned')
+        and p.status not in ('disputed', 'lost')
         and p.refunded_minor + p.refunding_minor < p.captured_minor`,
   },
   {

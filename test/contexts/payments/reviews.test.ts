@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Opened, type PayableShop, payableShop } from './shop.ts'
 
@@ -53,6 +54,17 @@ test('accepted though it is less, the payment is made', async () => {
   await at.hand(...(await at.webhooks(payment, 1)))
   await at.shop.app.settle()
   expect(await at.read(payment)).toMatchObject({ status: 'captured', captured: { amountMinor: 1900 } })
+})
+
+test('what is of another shop on the same account is acknowledged and left alone', async () => {
+  await at.atProvider('/v1/payments', { reference: 'another-shop', amount: 700, currency: 'USD', token: 'tok_ok' })
+  const about = () => at.inbox.received.filter(({ body }) => body.toString().includes('another-shop'))
+  for (let waited = 0; about().length === 0 && waited < 5_000; waited += 10)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  expect(await at.hand(...about())).toEqual([204])
+  await at.shop.app.settle()
+  const waiting = await at.query(sql`select 1 from payments.inbox where done_at is null`)
+  expect(waiting).toEqual([])
 })
 
 test('another currency or more than is owed is not accepted', async () => {

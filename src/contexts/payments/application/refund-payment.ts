@@ -154,13 +154,16 @@ async function send({ providers, log }: RefundNeeds, refund: Refund): Promise<Se
   }
 }
 
-/** Promises everything that is left of a payment, in the caller's transaction; it is sent after the commit. */
+/**
+ * Promises everything that is left of a payment, in the caller's transaction; it is sent after the commit. Nothing goes back
+ * while the payment is disputed: who wants it back then hears of it when the dispute is won.
+ */
 export const refundInFull =
   (needs: RefundNeeds): RefundInFull =>
   async (work, paymentId, reason) => {
     const [payment] = await needs.lockPayments(work, [paymentId])
     const amountMinor = payment ? refundableMinor(payment) : 0
-    if (!payment || amountMinor === 0) return
+    if (payment?.status !== 'captured' || amountMinor === 0) return
     const promised = promiseRefund(
       payment,
       { id: needs.newRefundId(), amountMinor, reason, by: work.actor.userId ?? work.actor.apiKeyId ?? null },

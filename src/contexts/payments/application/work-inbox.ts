@@ -67,7 +67,8 @@ async function settleTogether(needs: WorkInboxNeeds, read: readonly Read[]): Pro
 
 const settleInOne = ({ perform, command, settlePayments, finishEvents }: WorkInboxNeeds, read: readonly Read[]) =>
   perform(command, async (work) => {
-    const objects = new Map(read.map(({ found }) => [`${found.provider} ${found.id}`, found]))
+    const ours = read.filter(({ found }) => isOurs(found))
+    const objects = new Map(ours.map(({ found }) => [`${found.provider} ${found.id}`, found]))
     await settlePayments(
       work,
       [...objects.values()].map((found) => ({ paymentId: found.reference as PaymentId, word: { found } })),
@@ -77,6 +78,9 @@ const settleInOne = ({ perform, command, settlePayments, finishEvents }: WorkInb
       read.map(({ event }) => event.id),
     )
   })
+
+/** Other shops and systems may use the same account: what does not even name a payment of a Stoa is theirs. */
+const isOurs = ({ reference }: ProviderPayment): boolean => reference.startsWith('pay_')
 
 async function postpone({ log, postponeEvent }: WorkInboxNeeds, event: InboxEvent, error: unknown): Promise<void> {
   log.warn({ err: error, inboxId: event.id, tries: event.tries }, 'a payment webhook could not be worked on')
