@@ -14,6 +14,7 @@ const commands = {
   replay: () => import('./cli/replay.ts'),
   show: () => import('./cli/show.ts'),
   access: () => import('./cli/access.ts'),
+  checkout: () => import('./cli/checkout.ts'),
   'rotate-keys': () => import('./cli/rotate-keys.ts'),
 }
 

@@ -13,10 +13,12 @@ import { EXPIRE_AT_ONCE } from './application/expire-orders.ts'
 import type { NamedAddressesNeeds } from './application/named-addresses.ts'
 import { onPaymentsCaptured } from './application/on-payments-captured.ts'
 import { onPaymentsChanged } from './application/on-payments-changed.ts'
+import type { Checkout, SwitchCheckout } from './application/switch-checkout.ts'
 import { ordersUseCases } from './application/use-cases.ts'
 import { ordersProblems } from './domain/problems.ts'
 import { makeCartStore } from './infrastructure/cart-store.ts'
 import { cartRoutes } from './infrastructure/carts-http.ts'
+import * as checkout from './infrastructure/checkout-store.ts'
 import { orderMeasures } from './infrastructure/measures.ts'
 import { makeOrderRecords } from './infrastructure/order-records.ts'
 import { makeOrderStore } from './infrastructure/order-store.ts'
@@ -29,9 +31,13 @@ import { staffOrderRoutes } from './infrastructure/staff-http.ts'
 import { loadStoreSettings } from './infrastructure/store-file.ts'
 import { storeRoutes } from './infrastructure/store-http.ts'
 
+export type { Checkout } from './application/switch-checkout.ts'
+
 const SWEEP_EVERY_MS = 10_000
 
 export type OrdersContext = Context & {
+  readonly readCheckout: () => Promise<Checkout>
+  readonly switchCheckout: SwitchCheckout
   /** All about one order by its number or id, for an operator; undefined when there is none. */
   readonly inspectOrder: (
     db: Reader,
@@ -57,6 +63,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
     ...makeCartStore(encryption),
     ...store,
     ...makeOrderRecords(encryption),
+    ...checkout,
     ...catalog,
     ...payments,
     findAddress: users.findAddress,
@@ -76,6 +83,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
   }
   const use = ordersUseCases(needs)
   const personal = personalData(encryption, payments.paymentViews)
+  const checkoutState = checkout.makeCheckoutState(db, clock)
   const paymentMethods = [...payments.providers.keys()].map((id) => ({ id, publishableKey: null }))
 
   pump({
@@ -90,7 +98,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
   return {
     problems: ordersProblems,
     routes: async (app) => {
-      await app.register(storeRoutes(settings, { holdMinutes: config.holdMinutes, paymentMethods }))
+      await app.register(storeRoutes(settings, { checkoutState, holdMinutes: config.holdMinutes, paymentMethods }))
       await app.register(cartRoutes(use, platform))
       await app.register(orderRoutes(use, views, showOrder, platform))
       await app.register(staffOrderRoutes(use, views, showOrder, platform))
@@ -113,6 +121,8 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
     cron: [{ task: 'orders.forget-old-carts', match: '37 * * * *' }],
     measures: orderMeasures(db, clock),
     personalData: personal,
+    readCheckout: () => checkout.readCheckout(db),
+    switchCheckout: use.switchCheckout,
     inspectOrder: async (reader, numberOrId) => {
       const id = numberOrId.startsWith('ord_') ? (numberOrId as OrderId) : await views.orderByNumber(reader, numberOrId)
       const order = id && (await needs.showOrder(reader, id))

@@ -131,6 +131,7 @@ describe('API keys', () => {
       const { body } = await buying.send('GET', '/v1/api-keys?limit=100', undefined, await buying.asOwner())
       return body.data.find(({ id }: Key) => id === key.id).lastUsedAt
     }
+    await buying.send('GET', '/v1/store')
     expect(await statementsOf(() => buying.send('GET', '/v1/store', undefined, key.headers))).toBe(1)
     const first = buying.shop.clock.now.toISOString()
     expect(await lastUsedAt()).toBe(first)

@@ -12,6 +12,7 @@ import type { StoreSettings } from '../domain/store-settings.ts'
 import type { CartProof } from './change-cart.ts'
 import { priced } from './goods.ts'
 import { cartProof, ownsCart } from './proofs.ts'
+import type { Checkout } from './switch-checkout.ts'
 
 export type PlaceOrder = { readonly cartId: CartId; readonly expectedTotal?: Money }
 
@@ -35,6 +36,7 @@ export type PlaceOrderNeeds = {
     orderId: OrderId,
   ) => Promise<{ cart: Cart; serial: number } | undefined>
   readonly findCart: (db: Reader, id: CartId) => Promise<Cart | undefined>
+  readonly readCheckout: (db: Reader) => Promise<Checkout>
   readonly insertOrder: (work: Work, order: Order) => Promise<void>
   /** The order as its buyer sees it: what a refusal encloses. */
   readonly showOrder: (db: Reader, id: OrderId) => Promise<object | undefined>
@@ -43,7 +45,7 @@ export type PlaceOrderNeeds = {
 
 /**
  * Places the order of a cart: freezes it, opens the payment, holds the stock. Refuses carts.not-found,
- * orders.already-placed (with the order), orders.empty, orders.not-ready, orders.price-changed, orders.amount-too-large,
+ * orders.already-placed (with the order), orders.checkout-paused, orders.empty, orders.not-ready, orders.price-changed, orders.amount-too-large,
  * payments.amount-too-small, catalog.out-of-stock, catalog.not-for-sale, catalog.price-moved; then nothing happened.
  */
 export const placeOrder =
@@ -85,11 +87,19 @@ const stockOf = (order: Order) =>
     return { variantId, quantity, unitPriceMinor, pointer: `/items/${index}` }
   })
 
+/** When a paused checkout is worth another try. */
+const PAUSED_RETRY_SECONDS = 30
+
 async function whyNotOpen(needs: PlaceOrderNeeds, work: Work, cartId: CartId) {
   const cart = await needs.findCart(work.tx, cartId)
   if (!cart || !ownsCart(needs.guestTokens, work.actor, cart)) return refuse('carts.not-found')
-  if (!cart.orderId) return refuse('carts.already-ordered')
-  return refuse('orders.already-placed', undefined, { order: await needs.showOrder(work.tx, cart.orderId) })
+  if (cart.orderId) {
+    const order = await needs.showOrder(work.tx, cart.orderId)
+    return refuse('orders.already-placed', undefined, { order })
+  }
+  const { paused } = await needs.readCheckout(work.tx)
+  if (paused) return refuse('orders.checkout-paused', undefined, { retryAfterSeconds: PAUSED_RETRY_SECONDS })
+  return refuse('carts.already-ordered')
 }
 
 function refuseOtherTotal({ totals, cart, lines }: PricedCart, expected: Money | undefined): void {

@@ -7,6 +7,7 @@ import { type MergeCartsNeeds, mergeCarts } from './merge-carts.ts'
 import { type PlaceOrderNeeds, placeOrder } from './place-order.ts'
 import { type ReadOrderNeeds, readOrder } from './read-orders.ts'
 import { deliverOrder, type ShipOrderNeeds, shipOrder } from './ship-order.ts'
+import { type SwitchCheckoutNeeds, switchCheckout } from './switch-checkout.ts'
 import { type TakeBackNeeds, takeBackItems } from './take-back.ts'
 
 export type OrdersNeeds = CreateCartNeeds &
@@ -18,6 +19,7 @@ export type OrdersNeeds = CreateCartNeeds &
   ShipOrderNeeds &
   TakeBackNeeds &
   AddNoteNeeds &
+  SwitchCheckoutNeeds &
   ExpireOrdersNeeds
 
 /** Everything this context can be asked to do. */
@@ -36,6 +38,7 @@ export const ordersUseCases = (needs: OrdersNeeds) => ({
   takeBackItems: takeBackItems(needs),
   addNote: addNote(needs),
   expireOrders: expireOrders(needs),
+  switchCheckout: switchCheckout(needs),
 })
 
 export type OrdersUseCases = ReturnType<typeof ordersUseCases>

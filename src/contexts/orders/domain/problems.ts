@@ -63,6 +63,11 @@ export const ordersProblems = {
     title: 'Sign in to list orders',
     advice: 'A guest reads single orders with their tokens; a list needs an access token.',
   },
+  'orders.checkout-paused': {
+    kind: 'unavailable',
+    title: 'No orders are taken at the moment',
+    advice: 'The shop has paused its checkout. Keep the cart and order again after Retry-After.',
+  },
   'orders.empty': { kind: 'invalid', title: 'The cart is empty', advice: 'Put something into the cart first.' },
   'orders.not-ready': {
     kind: 'invalid',

@@ -4,6 +4,7 @@ import type { Reader, Work } from '#platform/db/work.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
 import type { CartDetails, CartProof, ItemToPut } from '../application/change-cart.ts'
 import { type Cart, MAX_CART_ITEMS, MAX_UNITS } from '../domain/cart.ts'
+import { checkoutIsOpen } from './checkout-store.ts'
 import { personalOf, type SealedPersonal } from './personal.ts'
 
 type StoredItems = Record<VariantId, { id: CartItemId; quantity: number; metadata?: Record<string, string> }>
@@ -112,11 +113,11 @@ export function makeCartStore(encryption: Encryption) {
     )
   }
 
-  /** Freezes an open cart for its order, and draws the order's number. Whoever else wants it waits here. */
+  /** Freezes an open cart for its order while checkout is open, and draws the order's number. Whoever else wants it waits here. */
   const freezeCart = async (work: Work, id: CartId, proof: CartProof, orderId: OrderId) => {
     const { rows } = await sql<CartRow & { serial: number }>`
       update orders.carts set status = 'ordered', order_id = ${orderId}, updated_at = ${work.now}
-      where ${isOpenAndTheirs(id, proof)}
+      where ${isOpenAndTheirs(id, proof)} and ${checkoutIsOpen}
       returning ${columns}, nextval('orders.order_numbers') as serial`.execute(work.tx)
     return rows[0] && { cart: cartOf(rows[0]), serial: rows[0].serial }
   }

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Clock } from '#kernel/clock.ts'
 import type { Reader } from '#platform/db/work.ts'
 import type { Measure } from '#platform/telemetry/metrics.ts'
+import { readCheckout } from './checkout-store.ts'
 
 /** The numbers of orders that an operator watches. */
 export const orderMeasures = (db: Reader, clock: Clock): Measure[] => [
@@ -34,5 +35,10 @@ export const orderMeasures = (db: Reader, clock: Clock): Measure[] => [
         select count(*) as value from orders.orders where status = 'pending' and hold_until < ${before}`.execute(db)
       return rows
     },
+  },
+  {
+    name: 'stoa_checkout_paused',
+    help: '1 while placing orders is paused by hand, else 0',
+    read: async () => [{ value: (await readCheckout(db)).paused ? 1 : 0 }],
   },
 ]

@@ -57,6 +57,7 @@ export const orderRoutes =
               'carts.not-found',
               'carts.already-ordered',
               'orders.already-placed',
+              'orders.checkout-paused',
               'orders.empty',
               'orders.not-ready',
             ],

@@ -283,6 +283,11 @@ export const StoreSchema = named(
     countries: Type.Array(closed({ code: Type.String(), taxRate: Type.Integer(), taxIncluded: Type.Boolean() })),
     taxIncluded: Type.Boolean({ description: "Of the store's own country." }),
     shippingCountries: Type.Array(Type.String()),
+    checkout: Type.Unsafe<'open' | 'paused'>({
+      type: 'string',
+      enum: ['open', 'paused'],
+      description: 'Paused: placing orders answers 503. At most 5 seconds old.',
+    }),
     paymentMethods: Type.Array(closed({ id: Type.String(), publishableKey: nullable(Type.String()) })),
     limits: closed({ itemsPerCart: Type.Integer(), unitsPerItem: Type.Integer(), holdMinutes: Type.Integer() }),
   }),

@@ -5,15 +5,17 @@ import { taxIn } from '../domain/tax.ts'
 import { StoreSchema, type StoreView } from './schemas.ts'
 
 export type StoreFacts = {
+  /** As it is, or was at most five seconds ago. */
+  readonly checkoutState: () => Promise<StoreView['checkout']>
   readonly holdMinutes: number
   readonly paymentMethods: StoreView['paymentMethods']
 }
 
 /** What a shop window needs to know before anybody buys. */
 export const storeRoutes =
-  (settings: StoreSettings, { holdMinutes, paymentMethods }: StoreFacts): FastifyPluginAsyncTypebox =>
+  (settings: StoreSettings, { checkoutState, holdMinutes, paymentMethods }: StoreFacts): FastifyPluginAsyncTypebox =>
   async (app) => {
-    const view: StoreView = {
+    const view: Omit<StoreView, 'checkout'> = {
       name: settings.name,
       currencies: [...settings.currencies],
       country: settings.country,
@@ -37,8 +39,8 @@ export const storeRoutes =
         config: { permission: 'public' },
       },
       async (_request, reply) => {
-        reply.header('cache-control', 'public, s-maxage=60')
-        return view
+        reply.header('cache-control', 'public, s-maxage=3')
+        return { ...view, checkout: await checkoutState() }
       },
     )
   }
