@@ -16,6 +16,7 @@ export type ImportId = Id<'imp'>
 export type CartId = Id<'cart'>
 export type CartItemId = Id<'item'>
 export type OrderId = Id<'ord'>
+export type ShipmentId = Id<'shp'>
 export type NoteId = Id<'note'>
 export type ErasureId = Id<'era'>
 export type PaymentId = Id<'pay'>

@@ -51,6 +51,12 @@ export function toDecimal({ amountMinor, currency }: Money): string {
   return digits === 0 ? sign + text : `${sign}${text.slice(0, -digits)}.${text.slice(-digits)}`
 }
 
+/** Writes money for people, exactly: 123456 USD is `$1,234.56` in `en`, `1.234,56 $` in `de`. */
+export const formatMoney = (amount: Money, locale: string): string =>
+  new Intl.NumberFormat(locale, { style: 'currency', currency: amount.currency }).format(
+    toDecimal(amount) as Intl.StringNumericLiteral,
+  )
+
 /** `amountMinor × numerator ÷ denominator`, exact, rounded half away from zero. */
 export function multiplyHalfUp(amountMinor: number, numerator: bigint, denominator: bigint): number {
   const product = BigInt(amountMinor) * numerator

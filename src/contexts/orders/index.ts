@@ -5,6 +5,8 @@ import { type Problems, refuserOf } from '#kernel/refusal.ts'
 import { systemActor } from '#platform/db/system.ts'
 import type { Reader } from '#platform/db/work.ts'
 import { newId } from '#platform/ids.ts'
+import { addJobs } from '#platform/jobs/queue.ts'
+import { shopNameOf } from '#platform/mail/mail.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import type { PersonalData } from '#platform/privacy.ts'
 import { failpoint } from '#platform/resilience/failpoints.ts'
@@ -14,11 +16,16 @@ import type { NamedAddressesNeeds } from './application/named-addresses.ts'
 import { onPaymentsCaptured } from './application/on-payments-captured.ts'
 import { onPaymentsChanged } from './application/on-payments-changed.ts'
 import type { Checkout, SwitchCheckout } from './application/switch-checkout.ts'
+import { ORDER_MAILS, type OrderMailJob, onOrderMailDue } from './application/send-order-mails.ts'
 import { ordersUseCases } from './application/use-cases.ts'
+import type { Order } from './domain/order.ts'
 import { ordersProblems } from './domain/problems.ts'
 import { makeCartStore } from './infrastructure/cart-store.ts'
 import { cartRoutes } from './infrastructure/carts-http.ts'
 import * as checkout from './infrastructure/checkout-store.ts'
+import { orderMailWriter } from './infrastructure/letters/letters.ts'
+import { limitOrderMail } from './infrastructure/limits.ts'
+import * as mails from './infrastructure/mail-store.ts'
 import { orderMeasures } from './infrastructure/measures.ts'
 import { makeOrderRecords } from './infrastructure/order-records.ts'
 import { makeOrderStore } from './infrastructure/order-store.ts'
@@ -54,7 +61,7 @@ type Neighbours = {
 
 /** Builds orders: carts, orders and what becomes of them. */
 export function orders(platform: Platform, config: Config, { catalog, payments, users }: Neighbours): OrdersContext {
-  const { db, clock, encryption, guestTokens, perform, pump } = platform
+  const { db, clock, encryption, guestTokens, limits, mail, perform, pump } = platform
   const settings = loadStoreSettings(config.storeFile, config.currencies)
   const store = makeOrderStore(encryption)
   const views = makeOrderViews(encryption)
@@ -64,6 +71,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
     ...store,
     ...makeOrderRecords(encryption),
     ...checkout,
+    ...mails,
     ...catalog,
     ...payments,
     findAddress: users.findAddress,
@@ -74,6 +82,10 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
       const order = await store.findOrder(reader, id)
       return order && (await showOrder.withPayment(reader, order, systemActor)).view
     },
+    mail,
+    orderToken: ({ id, tokenVersion }: Order) => guestTokens.guestToken(id, tokenVersion),
+    mayGetMail: limitOrderMail(limits),
+    writeOrderMail: orderMailWriter(shopNameOf(config), config.storefrontUrl),
     newCartId: () => newId('cart'),
     newItemId: () => newId('item'),
     newOrderId: () => newId('ord'),
@@ -104,6 +116,12 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
       await app.register(staffOrderRoutes(use, views, showOrder, platform))
     },
     on: {
+      ...Object.fromEntries(
+        Object.keys(ORDER_MAILS).map((type) => [
+          type,
+          { 'orders.write-mail': onOrderMailDue((work, jobs) => addJobs(work.tx, jobs)) },
+        ]),
+      ),
       'payments.captured.v1': { 'orders.mark-paid': onPaymentsCaptured(needs) },
       'payments.refunded.v1': { 'orders.count-refund': onPaymentsChanged(needs, 'refunded') },
       'payments.refund-failed.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'refund-failed') },
@@ -117,7 +135,13 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
       'payments.held-for-review.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'in-review') },
       'payments.review-ended.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'review-ended') },
     },
-    tasks: { 'orders.forget-old-carts': () => forgetOldCarts(db, clock()) },
+    tasks: {
+      'orders.forget-old-carts': () => forgetOldCarts(db, clock()),
+      'orders.send-mail': (job, { id }) =>
+        perform.one({ actor: systemActor, requestId: `job:${id}` }, (single) =>
+          use.sendOrderMail(single, job as OrderMailJob),
+        ),
+    },
     cron: [{ task: 'orders.forget-old-carts', match: '37 * * * *' }],
     measures: orderMeasures(db, clock),
     personalData: personal,

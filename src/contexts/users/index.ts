@@ -3,7 +3,7 @@ import { systemActor } from '#platform/db/system.ts'
 import { networkOf } from '#platform/http/address.ts'
 import { newId } from '#platform/ids.ts'
 import { addJobs } from '#platform/jobs/queue.ts'
-import { readSender } from '#platform/mail/mail.ts'
+import { shopNameOf } from '#platform/mail/mail.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import type { PersonalData } from '#platform/privacy.ts'
 import { commonPasswords } from '#platform/security/common-passwords.ts'
@@ -72,7 +72,6 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
   const passwords = makePasswords({
     tooBusy: () => refuse('users.too-busy', undefined, { retryAfterSeconds: 2 }),
   })
-  const shopName = readSender(config.mailFrom).name || new URL(config.storefrontUrl).hostname
   const views = userViews(db, encryption)
   const store = userStore(encryption)
   const sessions = sessionStore(views, encryption)
@@ -88,7 +87,7 @@ export function users(platform: Platform, config: Config, neighbours: Neighbours
     ...linkStore(encryption),
     ...loginStore(encryption),
     mail,
-    writeLetter: letterWriter(shopName, config.storefrontUrl),
+    writeLetter: letterWriter(shopNameOf(config), config.storefrontUrl),
     ...secondFactorStore(encryption),
     ...{ lockRoles, insertRole, changeRole, removeRole },
     ...refreshStore(views, encryption),

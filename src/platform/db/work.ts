@@ -18,6 +18,8 @@ export type Actor = {
   readonly permissions: ReadonlySet<string>
   /** What the roles would allow as well, if the session had proved itself by a second factor. */
   readonly withheld?: ReadonlySet<string> | undefined
+  /** The account's language; of a guest what the Accept-Language says that we write. Undefined: it says nothing. */
+  readonly locale?: string | undefined
   readonly cartToken?: string | undefined
   readonly orderToken?: string | undefined
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Actor } from '#platform/db/work.ts'
+import { localeOf } from '#platform/mail/languages.ts'
 import { refuse } from '#platform/problems.ts'
 import { buyerAddressOf } from './address.ts'
 import type { Idempotency } from './answer.ts'
@@ -44,7 +45,8 @@ export function guardRoutes(app: FastifyInstance, authenticate: Authenticate): v
     const actor = buyerAddress ? { ...shown, address: buyerAddress } : shown
     const cartToken = single(headers['x-cart-token'])
     const orderToken = single(headers['x-order-token'])
-    request.actor = cartToken || orderToken ? { ...actor, cartToken, orderToken } : actor
+    const locale = actor.locale ?? localeOf(headers['accept-language'])
+    request.actor = { ...actor, locale, cartToken, orderToken }
     const { permission } = request.routeOptions.config
     if (permission === 'public' || request.is404 || request.method === 'OPTIONS') return
     if (permission && actor.permissions.has(permission)) return

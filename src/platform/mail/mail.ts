@@ -110,6 +110,10 @@ export const hashOf = (key: string): string => createHash('sha256').update(key).
 
 export type Sender = { readonly name: string; readonly address: string }
 
+/** What mails call the shop: the name that they are from, else the shop front's host. */
+export const shopNameOf = (of: { readonly mailFrom: string; readonly storefrontUrl: string }): string =>
+  readSender(of.mailFrom).name || new URL(of.storefrontUrl).hostname
+
 /** Reads `Shop <shop@example.com>` or `shop@example.com`. */
 export function readSender(text: string): Sender {
   const [, name, address] = /^(.+) <([^>]+)>$/.exec(text) ?? []

@@ -2,7 +2,7 @@ import type { Address } from '#kernel/address.ts'
 import type { CartId } from '#kernel/ids.ts'
 import type { Currency } from '#kernel/money.ts'
 import type { Reader } from '#platform/db/work.ts'
-import { type Cart, type CartItem, MAX_UNITS, type PricedCart, priceCart } from '../domain/cart.ts'
+import { type Cart, type CartItem, FIRST_LOCALE, MAX_UNITS, type PricedCart, priceCart } from '../domain/cart.ts'
 import { refuse } from '../domain/problems.ts'
 import { checkDetails } from './change-cart.ts'
 import { type Doing, type GoodsNeeds, refuseUnsellable, variantOf, type WantedGoods } from './goods.ts'
@@ -52,6 +52,7 @@ export const createCart =
       status: 'open',
       userId: actor.userId,
       orderId: null,
+      locale: actor.locale ?? FIRST_LOCALE,
       currency,
       items,
       email: wanted.email ?? null,

@@ -3,7 +3,7 @@ import type { RefundInFull } from '#contexts/payments/index.ts'
 import type { Decision } from '#kernel/event.ts'
 import type { CartId, OrderId, PaymentId } from '#kernel/ids.ts'
 import type { Reaction, Work } from '#platform/db/work.ts'
-import { event, markPaid, type Order, turnDown } from '../domain/order.ts'
+import { event, markPaid, type Order, turnDown, unfulfillable } from '../domain/order.ts'
 import type { ChangeOrder } from './ship-order.ts'
 
 type Captured = { readonly paymentId: PaymentId; readonly orderId: OrderId }
@@ -44,22 +44,20 @@ export const onPaymentsCaptured =
 async function settleLate(needs: OnPaymentsCapturedNeeds, work: Work, orderId: OrderId, paymentId: PaymentId) {
   let refund = false
   const decide = async (order: Order): Promise<Decision<Order>> => {
-    if (order.status === 'cancelled') {
-      refund = true
-      return { state: { ...order }, events: [] }
-    }
-    if (order.status !== 'expired') return { state: order, events: [] }
-    if (await takeAgain(needs, work, order)) return markPaid(order)
+    if (order.status !== 'expired' && order.status !== 'cancelled') return { state: order, events: [] }
+    const why = order.status === 'cancelled' ? 'cancelled' : await takeAgain(needs, work, order)
+    if (why === 'taken') return markPaid(order)
     refund = true
-    return turnDown(order)
+    const { state, events } = why === 'cancelled' ? { state: { ...order }, events: [] } : turnDown(order)
+    return { state, events: [...events, unfulfillable(state, paymentId, why)] }
   }
   await needs.changeOrder(work, orderId, decide, { kind: 'late-payment', facts: { paymentId } })
   if (refund) await needs.refundInFull(work, paymentId, 'The payment came after the order had ended.')
 }
 
-async function takeAgain(needs: OnPaymentsCapturedNeeds, work: Work, order: Order): Promise<boolean> {
-  if (!(await needs.refreezeCart(work, order.cartId, order.id))) return false
-  if (await needs.reholdStock(work, order.id)) return true
+async function takeAgain(needs: OnPaymentsCapturedNeeds, work: Work, order: Order) {
+  if (!(await needs.refreezeCart(work, order.cartId, order.id))) return 'ordered-anew'
+  if (await needs.reholdStock(work, order.id)) return 'taken'
   await needs.reopenCarts(work, [order.id])
-  return false
+  return 'sold-out'
 }

@@ -71,7 +71,8 @@ export const placeOrder =
       tokenVersion: 1,
     }
     const payment = amount.amountMinor === 0 ? null : await needs.openPayment(work, bill)
-    const draft = { id, number, buyerId, paymentId: payment?.id ?? null, holdUntil }
+    const locale = work.actor.locale ?? cart.locale
+    const draft = { id, number, buyerId, paymentId: payment?.id ?? null, locale, holdUntil }
     const { state: order, events } = place(pricedCart, draft, work.now)
     await needs.insertOrder(work, order)
     await needs.failpoint('order.inserted')

@@ -1,6 +1,6 @@
 import type { ShipStock } from '#contexts/catalog/index.ts'
 import type { Decision } from '#kernel/event.ts'
-import type { Id, OrderId } from '#kernel/ids.ts'
+import type { OrderId, ShipmentId } from '#kernel/ids.ts'
 import type { Work } from '#platform/db/work.ts'
 import { deliver, type LineUnits, type Order, ship, unshipped } from '../domain/order.ts'
 
@@ -11,8 +11,6 @@ export type ChangeOrder = (
   decide: (order: Order) => Promise<Decision<Order>> | Decision<Order>,
   happening: { readonly kind: string; readonly facts?: object },
 ) => Promise<Order>
-
-export type ShipmentId = Id<'shp'>
 
 export type Parcel = {
   /** Left out: everything that is left. */
@@ -50,7 +48,7 @@ export const shipOrder =
       id,
       (before) => {
         items = parcel.lines ?? unshipped(before)
-        return ship(before, items)
+        return ship(before, items, shipmentId)
       },
       { kind: 'shipped', facts: { shipmentId } },
     )

@@ -6,6 +6,7 @@ import { type ExpireOrdersNeeds, expireOrders } from './expire-orders.ts'
 import { type MergeCartsNeeds, mergeCarts } from './merge-carts.ts'
 import { type PlaceOrderNeeds, placeOrder } from './place-order.ts'
 import { type ReadOrderNeeds, readOrder } from './read-orders.ts'
+import { type SendOrderMailNeeds, sendOrderMail } from './send-order-mails.ts'
 import { deliverOrder, type ShipOrderNeeds, shipOrder } from './ship-order.ts'
 import { type SwitchCheckoutNeeds, switchCheckout } from './switch-checkout.ts'
 import { type TakeBackNeeds, takeBackItems } from './take-back.ts'
@@ -20,7 +21,8 @@ export type OrdersNeeds = CreateCartNeeds &
   TakeBackNeeds &
   AddNoteNeeds &
   SwitchCheckoutNeeds &
-  ExpireOrdersNeeds
+  ExpireOrdersNeeds &
+  SendOrderMailNeeds
 
 /** Everything this context can be asked to do. */
 export const ordersUseCases = (needs: OrdersNeeds) => ({
@@ -39,6 +41,7 @@ export const ordersUseCases = (needs: OrdersNeeds) => ({
   addNote: addNote(needs),
   expireOrders: expireOrders(needs),
   switchCheckout: switchCheckout(needs),
+  sendOrderMail: sendOrderMail(needs),
 })
 
 export type OrdersUseCases = ReturnType<typeof ordersUseCases>

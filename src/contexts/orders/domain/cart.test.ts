@@ -36,6 +36,7 @@ const aCart = (more: Partial<Cart> = {}): Cart => ({
   status: 'open',
   userId: null,
   orderId: null,
+  locale: 'en',
   currency: 'USD',
   items: [{ id: 'item_1', variantId: mug, quantity: 2, metadata: {} }],
   email: 'ann@example.com',
@@ -90,6 +91,7 @@ describe('place', () => {
     number: '1001',
     buyerId: null,
     paymentId: 'pay_1',
+    locale: 'en',
     holdUntil: new Date(900_000),
   } as const
   const from = (cart: Cart, ...all: Goods[]) => place(priceCart(cart, shelf(...all), settings), draft, new Date(0))

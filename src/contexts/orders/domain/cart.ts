@@ -8,6 +8,8 @@ import { type LineAmounts, type Totals, totalsOf } from './totals.ts'
 
 export const MAX_CART_ITEMS = 100
 export const MAX_UNITS = 9999
+/** Of a buyer who does not say what they read. */
+export const FIRST_LOCALE = 'en'
 
 /** How often one variant is wanted. Ids sort by the time the item was first added. */
 export type CartItem = {
@@ -23,6 +25,8 @@ export type Cart = {
   readonly status: 'open' | 'ordered' | 'merged'
   readonly userId: UserId | null
   readonly orderId: OrderId | null
+  /** What its buyer reads, such as `de-AT`. */
+  readonly locale: string
   readonly currency: Currency
   readonly items: readonly CartItem[]
   readonly email: string | null

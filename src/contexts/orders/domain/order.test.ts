@@ -56,6 +56,7 @@ const anOrder = (more: Partial<Order> = {}): Order => ({
   fulfilment: 'none',
   returnStatus: 'none',
   paymentId: 'pay_1',
+  locale: 'en',
   currency: 'EUR',
   subtotalMinor: 2000,
   discountMinor: 0,

@@ -1,6 +1,6 @@
 import type { Address } from '#kernel/address.ts'
 import type { Decision, DomainEvent } from '#kernel/event.ts'
-import type { CartId, CartItemId, OrderId, PaymentId, ProductId, UserId, VariantId } from '#kernel/ids.ts'
+import type { CartId, CartItemId, OrderId, PaymentId, ProductId, ShipmentId, UserId, VariantId } from '#kernel/ids.ts'
 import type { Currency } from '#kernel/money.ts'
 import type { PricedCart } from './cart.ts'
 import { refuse } from './problems.ts'
@@ -54,6 +54,8 @@ export type Order = {
   readonly returnStatus: ReturnStatus
   /** Null when there was nothing to pay. */
   readonly paymentId: PaymentId | null
+  /** In which its buyer is written to, such as `de-AT`. */
+  readonly locale: string
   readonly currency: Currency
   readonly subtotalMinor: number
   readonly discountMinor: number
@@ -75,6 +77,9 @@ export type Order = {
   readonly placedAt: Date
 }
 
+/** What stands where the e-mail of an erased person stood; RFC 2606 keeps the domain free for ever. */
+export const ERASED_EMAIL = 'erased@erased.invalid'
+
 /** Units of one line. */
 export type LineUnits = { readonly itemId: CartItemId; readonly quantity: number }
 
@@ -95,6 +100,7 @@ export type Draft = {
   readonly number: string
   readonly buyerId: UserId | null
   readonly paymentId: PaymentId | null
+  readonly locale: string
   readonly holdUntil: Date
 }
 
@@ -117,6 +123,7 @@ export function place(priced: PricedCart, draft: Draft, now: Date): Decision<Ord
     fulfilment: 'none',
     returnStatus: 'none',
     paymentId: draft.paymentId,
+    locale: draft.locale,
     currency: cart.currency,
     subtotalMinor: totals.subtotalMinor,
     discountMinor: totals.discountMinor,
@@ -201,10 +208,10 @@ export const unshipped = (order: Order): LineUnits[] =>
     .filter((units) => units.quantity > 0)
 
 /**
- * Ships these units of a paid order; with the last one the order is shipped. Refuses orders.invalid-transition,
+ * Ships these units of a paid order in one parcel; with the last one the order is shipped. Refuses orders.invalid-transition,
  * orders.item-not-found, orders.too-many-units.
  */
-export function ship(order: Order, wanted: readonly LineUnits[]): Decision<Order> {
+export function ship(order: Order, wanted: readonly LineUnits[], shipmentId?: ShipmentId): Decision<Order> {
   if (order.status !== 'paid') to(order, 'shipped')
   const lines = countUnits(order, wanted, (line, units) => {
     const left = line.quantity - line.cancelled - line.shipped
@@ -215,7 +222,7 @@ export function ship(order: Order, wanted: readonly LineUnits[]): Decision<Order
   const state: Order = all
     ? { ...counted, status: to(order, 'shipped'), fulfilment: 'shipped' }
     : { ...counted, fulfilment: 'partial' }
-  return { state, events: [event('orders.shipped.v1', state, { items: wanted, complete: all })] }
+  return { state, events: [event('orders.shipped.v1', state, { shipmentId, items: wanted, complete: all })] }
 }
 
 /** It arrived. From paid only when nothing needs shipping: then what is left counts as handed over. */
@@ -273,6 +280,13 @@ function countUnits(
   })
   return [...lines.values()]
 }
+
+/** Why money that came late could not make its order: the order was cancelled, its goods sold out, its cart ordered anew. */
+export type Unfulfillable = 'cancelled' | 'sold-out' | 'ordered-anew'
+
+/** Money for an order that cannot be fulfilled goes back. */
+export const unfulfillable = (order: Order, paymentId: PaymentId, why: Unfulfillable): DomainEvent =>
+  event('orders.unfulfillable.v1', order, { paymentId, why })
 
 /** The event of a change: ids and amounts, nothing personal. */
 export function event(

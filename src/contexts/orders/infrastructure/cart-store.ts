@@ -14,13 +14,14 @@ type CartRow = SealedPersonal & {
   status: Cart['status']
   user_id: UserId | null
   order_id: OrderId | null
+  locale: string
   currency: string
   items: StoredItems
   shipping_method: string | null
   metadata: Record<string, string>
 }
 
-const columns = sql`id, status, user_id, order_id, currency, items, email, shipping_address, billing_address, note,
+const columns = sql`id, status, user_id, order_id, locale, currency, items, email, shipping_address, billing_address, note,
   shipping_method, metadata`
 
 const isOpenAndTheirs = (id: CartId, { userId, holdsToken }: CartProof) => sql`
@@ -35,6 +36,7 @@ export function makeCartStore(encryption: Encryption) {
     status: row.status,
     userId: user_id,
     orderId: order_id,
+    locale: row.locale,
     currency: row.currency,
     items: Object.entries(items)
       .map(([variantId, item]) => ({ metadata: {}, ...item, variantId: variantId as VariantId }))
@@ -48,9 +50,9 @@ export function makeCartStore(encryption: Encryption) {
     const items = Object.fromEntries(cart.items.map(({ variantId, ...item }) => [variantId, item]))
     const sealed = personal.seal(cart.id, cart)
     await sql`
-      insert into orders.carts (id, user_id, currency, items, email, shipping_address, billing_address, note,
+      insert into orders.carts (id, user_id, locale, currency, items, email, shipping_address, billing_address, note,
         shipping_method, metadata, created_at, updated_at)
-      values (${cart.id}, ${cart.userId}, ${cart.currency}, ${JSON.stringify(items)}::jsonb, ${sealed.email},
+      values (${cart.id}, ${cart.userId}, ${cart.locale}, ${cart.currency}, ${JSON.stringify(items)}::jsonb, ${sealed.email},
         ${sealed.shipping_address}, ${sealed.billing_address}, ${sealed.note}, ${cart.shippingMethod},
         ${JSON.stringify(cart.metadata)}::jsonb, ${now}, ${now})`.execute(db)
   }

@@ -14,6 +14,7 @@ export type OrderRow = SealedPersonal & {
   fulfilment: Order['fulfilment']
   return_status: Order['returnStatus']
   payment_id: PaymentId | null
+  locale: string
   currency: string
   subtotal_minor: number
   discount_minor: number
@@ -33,7 +34,7 @@ export type OrderRow = SealedPersonal & {
 /** The columns of orders.orders `o`, and its lines as one JSON list in the shape of OrderLine. */
 export const orderColumns = sql`
   o.id, o.number, o.cart_id, o.user_id, o.token_version, o.status, o.payment_status, o.fulfilment, o.return_status,
-  o.payment_id, o.currency, o.subtotal_minor, o.discount_minor, o.shipping_minor, o.shipping_tax_minor, o.tax_minor,
+  o.payment_id, o.locale, o.currency, o.subtotal_minor, o.discount_minor, o.shipping_minor, o.shipping_tax_minor, o.tax_minor,
   o.tax_included, o.total_minor, o.refunded_minor, o.email, o.shipping_address, o.billing_address, o.note,
   o.shipping_method, o.metadata, o.hold_until, o.placed_at,
   (select json_agg(json_build_object('id', l.id, 'variantId', l.variant_id, 'productId', l.product_id, 'sku', l.sku,
@@ -56,6 +57,7 @@ export const orderOf = (row: OrderRow, personal: PersonalSeal): Order => ({
   fulfilment: row.fulfilment,
   returnStatus: row.return_status,
   paymentId: row.payment_id,
+  locale: row.locale,
   currency: row.currency,
   subtotalMinor: row.subtotal_minor,
   discountMinor: row.discount_minor,

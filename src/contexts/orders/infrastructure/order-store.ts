@@ -25,11 +25,11 @@ export function makeOrderStore(encryption: Encryption) {
     await sql`
       with inserted as (
         insert into orders.orders (id, number, cart_id, user_id, token_version, status, payment_status, fulfilment,
-          return_status, payment_id, currency, subtotal_minor, discount_minor, shipping_minor, shipping_tax_minor,
+          return_status, payment_id, locale, currency, subtotal_minor, discount_minor, shipping_minor, shipping_tax_minor,
           tax_minor, tax_included, total_minor, email, email_index, shipping_address, billing_address, note,
           shipping_method, metadata, hold_until, placed_at, updated_at)
         values (${order.id}, ${order.number}, ${order.cartId}, ${order.userId}, ${order.tokenVersion}, ${order.status},
-          ${order.paymentStatus}, ${order.fulfilment}, ${order.returnStatus}, ${order.paymentId}, ${order.currency},
+          ${order.paymentStatus}, ${order.fulfilment}, ${order.returnStatus}, ${order.paymentId}, ${order.locale}, ${order.currency},
           ${order.subtotalMinor}, ${order.discountMinor}, ${order.shippingMinor}, ${order.shippingTaxMinor},
           ${order.taxMinor}, ${order.taxIncluded}, ${order.totalMinor}, ${sealed.email},
           ${encryption.blindIndex(order.email, EMAIL_FIELD)}, ${sealed.shipping_address}, ${sealed.billing_address},

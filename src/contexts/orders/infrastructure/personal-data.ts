@@ -4,16 +4,24 @@ import type { CartId, NoteId, OrderId } from '#kernel/ids.ts'
 import type { Reader, Work } from '#platform/db/work.ts'
 import type { Person, PersonalData } from '#platform/privacy.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
+import { ERASED_EMAIL } from '../domain/order.ts'
 import { refuse } from '../domain/problems.ts'
 import { type OrderRow, orderColumns, orderOf } from './order-rows.ts'
 import { EMAIL_FIELD } from './order-store.ts'
 import { orderView } from './order-views.ts'
 import { personalOf, type SealedPersonal } from './personal.ts'
 
-/** What stands where a person's e-mail and notes about them stood; RFC 2606 keeps the domain free for ever. */
-const ERASED = { email: 'erased@erased.invalid', note: 'erased' }
+/** What stands where notes about a person stood. */
+const ERASED_NOTE = 'erased'
 
-type CartRow = SealedPersonal & { id: CartId; status: string; items: object; metadata: object; created_at: Date }
+type CartRow = SealedPersonal & {
+  id: CartId
+  status: string
+  locale: string
+  items: object
+  metadata: object
+  created_at: Date
+}
 
 /** Orders' part in a person's export and erasure: theirs by account, or bought as a guest with their verified e-mail. */
 export function personalData(encryption: Encryption, paymentViews: PaymentViews): PersonalData {
@@ -31,15 +39,15 @@ export function personalData(encryption: Encryption, paymentViews: PaymentViews)
       orders.flatMap(({ paymentId }) => paymentId ?? []),
     )
     const { rows: carts } = await sql<CartRow>`
-      select id, status, items, metadata, created_at, email, shipping_address, billing_address, note
+      select id, status, locale, items, metadata, created_at, email, shipping_address, billing_address, note
       from orders.carts where user_id = ${person.userId} order by id`.execute(db)
     return {
       orders: orders.map((order) => {
         const { token: _, ...view } = orderView(order, null, '')
-        return { ...view, payment: (order.paymentId && payments.get(order.paymentId)) ?? null }
+        return { ...view, locale: order.locale, payment: (order.paymentId && payments.get(order.paymentId)) ?? null }
       }),
-      carts: carts.map(({ id, status, items, metadata, created_at, ...sealed }) => ({
-        ...{ id, status, items: Object.values(items), metadata, createdAt: created_at.toISOString() },
+      carts: carts.map(({ id, status, locale, items, metadata, created_at, ...sealed }) => ({
+        ...{ id, status, locale, items: Object.values(items), metadata, createdAt: created_at.toISOString() },
         ...ofCarts.open(id, sealed),
       })),
     }
@@ -62,11 +70,11 @@ export function personalData(encryption: Encryption, paymentViews: PaymentViews)
       select t.id, array(select n.id from orders.notes n where n.order_id = t.id) as "noteIds" from theirs t`.execute(
       tx,
     )
-    const orders = rows.map(({ id }) => ({ id, email: ofOrders.seal(id, { ...nobody, email: ERASED.email }).email }))
+    const orders = rows.map(({ id }) => ({ id, email: ofOrders.seal(id, { ...nobody, email: ERASED_EMAIL }).email }))
     const notes = rows.flatMap(({ noteIds }) =>
       noteIds.map((id) => ({
         id,
-        text: encryption.seal(ERASED.note, { table: 'orders.notes', column: 'text', row: id }),
+        text: encryption.seal(ERASED_NOTE, { table: 'orders.notes', column: 'text', row: id }),
       })),
     )
     await sql`
@@ -80,12 +88,12 @@ export function personalData(encryption: Encryption, paymentViews: PaymentViews)
         where n.id = t.id),
       carts as (
         update orders.carts c set email = null, shipping_address = null, billing_address = null, note = null,
-          metadata = '{}', updated_at = ${now},
+          metadata = '{}', locale = 'en', updated_at = ${now},
           items = (select coalesce(jsonb_object_agg(key, value - 'metadata'), '{}') from jsonb_each(c.items))
         where c.user_id = ${person.userId}
           or c.id in (select o.cart_id from orders.orders o join gone on gone.id = o.id))
-      update orders.orders o set email = gone.email, email_index = ${encryption.blindIndex(ERASED.email, EMAIL_FIELD)},
-        shipping_address = null, billing_address = null, note = null, metadata = '{}',
+      update orders.orders o set email = gone.email, email_index = ${encryption.blindIndex(ERASED_EMAIL, EMAIL_FIELD)},
+        shipping_address = null, billing_address = null, note = null, metadata = '{}', locale = 'en',
         token_version = token_version + 1, updated_at = ${now}
       from gone where o.id = gone.id`.execute(tx)
   }

@@ -16,8 +16,9 @@ export type AuthenticateNeeds = {
   staffMfa: boolean
 }
 
-/** What a session has proved, and the roles of whose it is. */
+/** What a session has proved, and the roles and the language of whose it is. */
 export type LiveSession = {
+  readonly locale: string
   readonly roles: readonly string[]
   /** What those of them allow that are stored. */
   readonly granted: readonly string[]

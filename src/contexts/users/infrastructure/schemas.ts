@@ -1,9 +1,9 @@
 import { Type } from '@fastify/type-provider-typebox'
 import { readableBy } from '#platform/http/fields.ts'
 import { closed, idSchema, named, TimeSchema } from '#platform/http/schemas.ts'
+import { LANGUAGES } from '#platform/mail/languages.ts'
 import { PASSWORD_MAX_LENGTH } from '../domain/password-rules.ts'
 import { ALL_PERMISSIONS } from '../domain/roles.ts'
-import { LOCALES } from './letters/letters.ts'
 
 /** A line of text: no control characters, so that it can stand in a mail's header or a log. */
 export const NameSchema = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\u0000-\\u001f\\u007f]*$' })
@@ -12,7 +12,7 @@ export const NameSchema = Type.String({ minLength: 1, maxLength: 100, pattern: '
 export const PasswordSchema = Type.String({ maxLength: PASSWORD_MAX_LENGTH })
 
 /** The language that mails are written in; `en` unless given at registration. */
-export const LocaleSchema = Type.Unsafe<string>({ type: 'string', enum: LOCALES })
+export const LocaleSchema = Type.Unsafe<string>({ type: 'string', enum: [...LANGUAGES] })
 
 /** Six digits of an authenticator app, or a recovery code. */
 export const CodeSchema = Type.String({

@@ -53,12 +53,12 @@ export function sessionStore({ toView }: Pick<UserViews, 'toView'>, encryption: 
       return rows[0] && toView(rows[0])
     },
 
-    /** What the session has proved, its user's roles and what they allow, while it is live and the account enabled; one statement. */
+    /** What the session has proved, its user's language, roles and what they allow, while it is live and the account enabled; one statement. */
     findLiveSession:
       (db: Reader, clock: Clock) =>
       async ({ userId, sessionId }: AccessClaims): Promise<LiveSession | undefined> => {
         const { rows } = await sql<LiveSession>`
-          select u.roles, case when u.roles = '{customer}' then '{}' else array(
+          select u.locale, u.roles, case when u.roles = '{customer}' then '{}' else array(
               select distinct p.permission from users.roles r, unnest(r.permissions) as p (permission)
               where r.name = any(u.roles)) end as granted,
             coalesce(s.authenticated_at, s.created_at) as "authenticatedAt", s.second_factor_at as "secondFactorAt"

@@ -2,7 +2,6 @@ import type { Letters } from './letters.ts'
 
 /** The letters about accounts, in German. */
 export const de: Letters = {
-  greeting: (name) => (name ? `Guten Tag ${name},` : 'Guten Tag,'),
   footer: (shop) => `${shop} schreibt Ihnen, weil dort jemand diese Adresse verwendet hat.`,
   'verify-email': ({ shop, url, minutes }) => ({
     subject: `Bestätigen Sie Ihre E-Mail-Adresse für ${shop}`,

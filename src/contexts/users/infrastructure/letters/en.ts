@@ -2,7 +2,6 @@ import type { Letters } from './letters.ts'
 
 /** The letters about accounts, in English. */
 export const en: Letters = {
-  greeting: (name) => (name ? `Hello ${name},` : 'Hello,'),
   footer: (shop) => `${shop} sends this because somebody used this address there.`,
   'verify-email': ({ shop, url, minutes }) => ({
     subject: `Confirm your e-mail address for ${shop}`,

@@ -1,4 +1,5 @@
-import { type Block, layOut } from '#platform/mail/layout.ts'
+import { type Language, languageOf } from '#platform/mail/languages.ts'
+import { type Said, writeLetter } from '#platform/mail/letter.ts'
 import type { LetterKind, WriteLetter } from '../../application/send-letter.ts'
 import { linkMinutes } from '../../domain/link.ts'
 import { de } from './de.ts'
@@ -8,16 +9,10 @@ type Facts = { readonly shop: string; readonly url: string; readonly minutes: nu
 type Kind = Parameters<WriteLetter>[0]
 
 /** What the letters of one language say. */
-export type Letters = Readonly<
-  Record<Kind, (facts: Facts) => { readonly subject: string; readonly blocks: readonly Block[] }>
-> & {
-  readonly greeting: (name: string | null) => string
-  readonly footer: (shop: string) => string
-}
+export type Letters = Readonly<Record<Kind, (facts: Facts) => Said>> & { readonly footer: (shop: string) => string }
 
-/** One file for each language that letters are written in; the first is for everybody else. */
-const LANGUAGES: Readonly<Record<string, Letters>> = { en, de }
-export const LOCALES = Object.keys(LANGUAGES)
+/** One file for each language that letters are written in. */
+const LETTERS: Readonly<Record<Language, Letters>> = { en, de }
 
 /** Where a letter's link leads to in the shop front. */
 const PAGES: Readonly<Record<Kind, string>> = {
@@ -37,12 +32,10 @@ const PAGES: Readonly<Record<Kind, string>> = {
  */
 export const letterWriter =
   (shop: string, storefrontUrl: string): WriteLetter =>
-  (kind, { name, locale }, token) => {
-    const letters = LANGUAGES[locale] ?? en
+  (kind, to, token) => {
+    const letters = LETTERS[languageOf(to.locale)]
     const url = `${storefrontUrl}${PAGES[kind]}${token === undefined ? '' : `#token=${token}`}`
-    const { subject, blocks } = letters[kind]({ shop, url, minutes: minutesOf(kind) })
-    const letter = { greeting: letters.greeting(name), blocks, footer: letters.footer(shop), lang: locale }
-    return { subject, ...layOut(letter) }
+    return writeLetter(letters[kind]({ shop, url, minutes: minutesOf(kind) }), to, letters.footer(shop))
   }
 
 const minutesOf = (kind: LetterKind | Kind): number =>
