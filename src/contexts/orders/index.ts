@@ -25,7 +25,7 @@ import { cartRoutes } from './infrastructure/carts-http.ts'
 import * as checkout from './infrastructure/checkout-store.ts'
 import { orderMailWriter } from './infrastructure/letters/letters.ts'
 import { limitOrderMail } from './infrastructure/limits.ts'
-import * as mails from './infrastructure/mail-store.ts'
+import { claimMail, findShipment, recordMail, releaseMail } from './infrastructure/mail-store.ts'
 import { orderMeasures } from './infrastructure/measures.ts'
 import { makeOrderRecords } from './infrastructure/order-records.ts'
 import { makeOrderStore } from './infrastructure/order-store.ts'
@@ -71,7 +71,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
     ...store,
     ...makeOrderRecords(encryption),
     ...checkout,
-    ...mails,
+    ...{ claimMail, recordMail, releaseMail, findShipment },
     ...catalog,
     ...payments,
     findAddress: users.findAddress,

@@ -141,8 +141,9 @@ export const sendOrderMail =
   }
 
 /** Whether the order has moved on, so that the mail would only confuse. */
-const isStale = ({ status }: Order, { kind }: OrderMailJob): boolean =>
-  (kind === 'payment-failed' && status !== 'pending') || (kind === 'placed' && status === 'expired')
+const isStale = ({ status, paymentStatus }: Order, { kind }: OrderMailJob): boolean =>
+  (kind === 'payment-failed' && (status !== 'pending' || paymentStatus !== 'unpaid')) ||
+  (kind === 'placed' && status === 'expired')
 
 /** Whether somebody could have caused this mail for free, in a stranger's name. */
 const isCheap = ({ paymentStatus }: Order, { kind }: OrderMailJob): boolean =>
