@@ -12,14 +12,10 @@ import {
   type SigningKey,
 } from '#platform/security/keys.ts'
 import type { MasterKey } from '#platform/security/master-keys.ts'
+import { ConfigError, definedIn, type Environment, type Reader, reader, told } from './environment.ts'
 
 /** The folder of the checkout: migrations, the sample catalogue and `.stoa/` are found from here. */
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..')
-
-/** One line that names the variable and says what it takes: the start stops on it. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-}
 
 export type Config = Readonly<{
   production: boolean
@@ -62,6 +58,8 @@ export type Config = Readonly<{
   sandboxUrl: string | undefined
   sandboxSecretKey: string
   sandboxWebhookSecret: string
+  /** Undefined while Stripe is not switched on. */
+  stripe: StripeKeys | undefined
   ownerEmail: string
   /** Whether staff need a second factor before any of their routes works. */
   staffMfa: boolean
@@ -78,10 +76,18 @@ export type Config = Readonly<{
   failpoints: string
 }>
 
-export type PaymentProviderName = 'sandbox'
-const PROVIDERS: readonly PaymentProviderName[] = ['sandbox']
+export type PaymentProviderName = 'sandbox' | 'stripe'
+const PROVIDERS: readonly PaymentProviderName[] = ['sandbox', 'stripe']
 
-type Environment = Readonly<Record<string, string | undefined>>
+export type StripeKeys = Readonly<{
+  secretKey: string
+  /** What a shop front starts Stripe's script with. */
+  publishableKey: string | undefined
+  /** All are accepted: two while one is rotated out. */
+  webhookSecrets: readonly string[]
+  /** Another place than Stripe's own, for tests. */
+  url: string | undefined
+}>
 
 /**
  * Reads the environment once into one frozen, typed value. Throws a ConfigError for a wrong value. In production it
@@ -102,15 +108,8 @@ export function readConfig(env: Environment = process.env): Config {
       'PUBLIC_URL must be set in production: tokens are issued in its name, and links start with it.',
     )
   const keys = production ? env : { ...readOrMakeKeys(dataDir), ...definedIn(env) }
-  const paymentProviders = read.list('PAYMENT_PROVIDERS', production ? [] : ['sandbox']).map((name) => {
-    if (!PROVIDERS.includes(name as PaymentProviderName))
-      throw new ConfigError(`PAYMENT_PROVIDERS must be a list of ${PROVIDERS.join(', ')}, not ${name}.`)
-    return name as PaymentProviderName
-  })
-  if (paymentProviders.length === 0)
-    throw new ConfigError(
-      'PAYMENT_PROVIDERS must name at least one provider: in production the sandbox only when named.',
-    )
+  const stripe = readStripe(read, production)
+  const paymentProviders = readProviders(read, production, stripe)
   const failpoints = read.text('FAILPOINTS', '')
   if (production && failpoints) throw new ConfigError('FAILPOINTS must be empty in production.')
   const staffMfa = read.oneOf('STAFF_MFA', ['required', 'optional'], 'required') === 'required'
@@ -165,6 +164,7 @@ export function readConfig(env: Environment = process.env): Config {
     sandboxUrl: read.url('SANDBOX_URL', ['http:', 'https:']),
     sandboxSecretKey: sandbox ? told(() => parseSecret(keys.SANDBOX_SECRET_KEY, 'SANDBOX_SECRET_KEY')) : '',
     sandboxWebhookSecret: sandbox ? told(() => parseSecret(keys.SANDBOX_WEBHOOK_SECRET, 'SANDBOX_WEBHOOK_SECRET')) : '',
+    stripe,
     ownerEmail: read.matching('OWNER_EMAIL', /^[^\s@]+@[^\s@]+$/, 'owner@stoa.example'),
     staffMfa,
     rateLimits,
@@ -185,63 +185,45 @@ export function readConfig(env: Environment = process.env): Config {
   })
 }
 
+function readProviders(read: Reader, production: boolean, stripe: StripeKeys | undefined): PaymentProviderName[] {
+  const named = read.list('PAYMENT_PROVIDERS', production ? [] : ['sandbox'])
+  const unknown = named.find((name) => !PROVIDERS.includes(name as PaymentProviderName))
+  if (unknown) throw new ConfigError(`PAYMENT_PROVIDERS must be a list of ${PROVIDERS.join(', ')}, not ${unknown}.`)
+  if (named.includes('stripe') && !stripe)
+    throw new ConfigError('STRIPE_SECRET_KEY must be set when PAYMENT_PROVIDERS names stripe.')
+  const providers = new Set([...named, ...(stripe ? ['stripe'] : [])]) as ReadonlySet<PaymentProviderName>
+  if (providers.size === 0)
+    throw new ConfigError(
+      'PAYMENT_PROVIDERS must name at least one provider: in production the sandbox only when named.',
+    )
+  return [...providers]
+}
+
+/** Stripe's keys, both or neither, and of one mode: test keys take no money, so production wants to be told. */
+function readStripe(read: Reader, production: boolean): StripeKeys | undefined {
+  const secretKey = read.matching('STRIPE_SECRET_KEY', /^((sk|rk)_(test|live)_\w+)?$/, '')
+  const webhookSecrets = read.list('STRIPE_WEBHOOK_SECRET', [])
+  const publishableKey = read.matching('STRIPE_PUBLISHABLE_KEY', /^(pk_(test|live)_\w+)?$/, '') || undefined
+  const url = read.url('STRIPE_URL', ['http:', 'https:'])
+  const testMode = read.oneOf('STRIPE_TEST_MODE', ['true', 'false'], 'false') === 'true'
+  if (production && url) throw new ConfigError('STRIPE_URL must be empty in production.')
+  if (!secretKey && webhookSecrets.length === 0) return undefined
+  if (!secretKey) throw new ConfigError('STRIPE_SECRET_KEY must be set when STRIPE_WEBHOOK_SECRET is.')
+  if (webhookSecrets.length === 0) throw new ConfigError('STRIPE_WEBHOOK_SECRET must be set when STRIPE_SECRET_KEY is.')
+  if (webhookSecrets.some((secret) => !/^whsec_\S+$/.test(secret)))
+    throw new ConfigError(
+      'STRIPE_WEBHOOK_SECRET must be one secret or more that start with whsec_, separated by commas.',
+    )
+  const isTest = secretKey.includes('_test_')
+  if (production && isTest && !testMode)
+    throw new ConfigError('STRIPE_SECRET_KEY must be a live key in production, unless STRIPE_TEST_MODE is true.')
+  if (publishableKey && publishableKey.includes('_test_') !== isTest)
+    throw new ConfigError('STRIPE_PUBLISHABLE_KEY must be of the same mode as STRIPE_SECRET_KEY, test or live.')
+  return { secretKey, publishableKey, webhookSecrets, url }
+}
+
 function originOf(text: string): string {
   if (/^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text && !text.includes('*'))
     return text
   throw new ConfigError(`CORS_ORIGINS must be a list of origins such as https://shop.example, not ${text}.`)
-}
-
-const definedIn = (env: Environment) => Object.fromEntries(Object.entries(env).filter(([, value]) => value))
-
-/** Rethrows a key's own one-line complaint as a ConfigError. */
-function told<T>(parse: () => T): T {
-  try {
-    return parse()
-  } catch (error) {
-    throw new ConfigError((error as Error).message)
-  }
-}
-
-/** Reads single variables; an empty one counts as not set. */
-function reader(env: Environment) {
-  const get = (name: string) => env[name]?.trim() || undefined
-  const matching = (name: string, pattern: RegExp, fallback: string): string => {
-    const value = get(name) ?? fallback
-    if (!pattern.test(value)) throw new ConfigError(`${name} must match ${pattern.source}.`)
-    return value
-  }
-  return {
-    text: (name: string, fallback: string) => get(name) ?? fallback,
-    matching,
-    list: (name: string, fallback: string[]) =>
-      get(name)
-        ?.split(',')
-        .map((item) => item.trim())
-        .filter(Boolean) ?? fallback,
-    integer: (name: string, fallback: number, least: number, most: number): number => {
-      const text = get(name)
-      const value = text === undefined ? fallback : Number(text)
-      if (!Number.isInteger(value) || value < least || value > most)
-        throw new ConfigError(`${name} must be a whole number from ${least} to ${most}, not ${text}.`)
-      return value
-    },
-    oneOf: (name: string, allowed: string[], fallback: string): string => {
-      const value = get(name) ?? fallback
-      if (!allowed.includes(value)) throw new ConfigError(`${name} must be one of ${allowed.join(', ')}, not ${value}.`)
-      return value
-    },
-    path: (name: string): string | undefined => {
-      const value = get(name)
-      return value && resolve(value)
-    },
-    url: (name: string, protocols: string[]): string | undefined => {
-      const value = get(name)
-      if (value === undefined) return undefined
-      if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol))
-        throw new ConfigError(
-          `${name} must be a URL that starts with ${protocols.map((one) => `${one}//`).join(' or ')}.`,
-        )
-      return value
-    },
-  }
 }

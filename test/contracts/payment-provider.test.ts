@@ -7,72 +7,9 @@ import {
   type PaymentProvider,
   RefundRefused,
 } from '../../src/contexts/payments/application/payment-provider.ts'
-import { makeSandboxClient } from '../../src/contexts/payments/infrastructure/sandbox-client.ts'
-import { startSandbox } from '../../src/sandbox/server.ts'
-import { type Inbox, openInbox } from '../kit/inbox.ts'
+import { CANDIDATES, type Candidate, TIMEOUT_MS } from './payment-candidates.ts'
 
-/** What a provider has to offer to be held to the contract: itself, tokens by outcome, its own books and its webhooks. */
-type Candidate = {
-  readonly provider: PaymentProvider
-  /** The same with a key that the provider does not know. */
-  readonly stranger: PaymentProvider
-  readonly tokens: Record<'ok' | 'declined' | 'requiresAction' | 'processing' | 'timeout' | 'error' | 'invalid', string>
-  /** What the provider itself says it took and gave back for one of our payments, and in how many objects. */
-  witness(reference: string): { objects: number; captured: number; refunded: number }
-  readonly inbox: Inbox
-  /** Lets the buyer approve or refuse on the provider's page. */
-  act(redirectUrl: string, verdict: 'approve' | 'refuse'): Promise<void>
-  close(): Promise<void>
-}
-
-const TIMEOUT_MS = 400
-
-async function sandbox(): Promise<Candidate> {
-  const inbox = await openInbox()
-  const [apiKey, secret] = ['sk_test', 'whsec_test']
-  const server = await startSandbox({
-    port: 0,
-    webhookUrl: inbox.url,
-    secret,
-    apiKey,
-    webhookDelayMs: 10,
-    duplicateRate: 0.5,
-    answerLateMs: 3 * TIMEOUT_MS,
-    processingMs: 100,
-  })
-  const clientWith = (key: string) =>
-    makeSandboxClient({ url: server.url, apiKey: key, webhookSecret: secret, timeoutMs: TIMEOUT_MS })
-  return {
-    provider: clientWith(apiKey),
-    stranger: clientWith('sk_of_yesterday'),
-    tokens: {
-      ok: 'tok_ok',
-      declined: 'tok_declined',
-      requiresAction: 'tok_requires_action',
-      processing: 'tok_processing',
-      timeout: 'tok_timeout',
-      error: 'tok_error',
-      invalid: 'tok_nonsense',
-    },
-    witness: (reference) => {
-      const mine = server.ledger().payments.filter((payment) => payment.reference === reference)
-      const sum = (amounts: number[]) => amounts.reduce((total, amount) => total + amount, 0)
-      return {
-        objects: mine.length,
-        captured: sum(mine.map(({ amountCaptured }) => amountCaptured)),
-        refunded: sum(mine.map(({ amountRefunded }) => amountRefunded)),
-      }
-    },
-    inbox,
-    act: async (url, verdict) => void (await fetch(`${url}/${verdict}`, { method: 'POST', redirect: 'manual' })),
-    close: async () => {
-      await server.close()
-      await inbox.close()
-    },
-  }
-}
-
-describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name, start) => {
+describe.each(CANDIDATES)('the payment provider %s', (name, start) => {
   let candidate: Candidate
   let provider: PaymentProvider
   beforeAll(async () => {
@@ -96,6 +33,7 @@ describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name,
       providerPaymentId: null,
       amount: { amountMinor: 1999, currency: 'USD' },
       token,
+      returnUrl: 'https://shop.example/return',
       ...more,
     }
   }
@@ -113,7 +51,7 @@ describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name,
       takenMinor: 1999,
       refunds: [],
     })
-    expect(candidate.witness(charge.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 0 })
+    expect(await candidate.witness(charge.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 0 })
   })
 
   test('a declined payment is tried again on the same object, also when we have lost its id', async () => {
@@ -124,7 +62,7 @@ describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name,
     expect(second).toMatchObject({ status: 'declined', id: declined.id })
     const known = { ...first, attemptId: newId('att'), token: candidate.tokens.ok, providerPaymentId: declined.id }
     expect(await provider.charge(known)).toMatchObject({ status: 'succeeded', id: declined.id, decline: null })
-    expect(candidate.witness(first.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 0 })
+    expect(await candidate.witness(first.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 0 })
   })
 
   test('another attempt on a payment that was made charges nothing and tells what is', async () => {
@@ -132,7 +70,7 @@ describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name,
     const made = await provider.charge(charge)
     const again = await provider.charge({ ...charge, attemptId: newId('att'), providerPaymentId: made.id })
     expect(again).toEqual(made)
-    expect(candidate.witness(charge.paymentId).captured).toBe(1999)
+    expect((await candidate.witness(charge.paymentId)).captured).toBe(1999)
   })
 
   test.each([
@@ -153,7 +91,7 @@ describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name,
   })
 
   test('an answer after the time-out is no answer, and asking finds what happened', async () => {
-    const charge = aCharge(candidate.tokens.timeout)
+    const charge = aCharge(candidate.failing('timeout'))
     const start = performance.now()
     await expect(provider.charge(charge)).rejects.toMatchObject({ answered: false })
     expect(performance.now() - start).toBeLessThan(TIMEOUT_MS + 300)
@@ -161,7 +99,7 @@ describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name,
   })
 
   test('an error is told from silence, and nothing happened', async () => {
-    const charge = aCharge(candidate.tokens.error)
+    const charge = aCharge(candidate.failing('error'))
     const failed = await provider.charge(charge).catch((error) => error)
     expect(failed).toBeInstanceOf(CallFailed)
     expect(failed.answered).toBe(true)
@@ -170,8 +108,20 @@ describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name,
 
   test('a token that it does not know is refused before anything happens', async () => {
     const charge = aCharge(candidate.tokens.invalid)
-    await expect(provider.charge(charge)).rejects.toBeInstanceOf(ChargeRefused)
-    expect(candidate.witness(charge.paymentId).objects).toBe(0)
+    const refused = await provider.charge(charge).catch((error) => error)
+    expect(refused).toBeInstanceOf(ChargeRefused)
+    expect(refused.decline).toMatchObject({ code: 'invalid-token', retryable: true })
+    expect((await candidate.witness(charge.paymentId)).objects).toBe(0)
+  })
+
+  test('neither an error nor a refusal stands in the way of the next attempt', async () => {
+    const charge = aCharge(candidate.failing('error'))
+    await expect(provider.charge(charge)).rejects.toBeInstanceOf(CallFailed)
+    const second = { ...charge, attemptId: newId('att'), token: candidate.tokens.invalid }
+    await expect(provider.charge(second)).rejects.toBeInstanceOf(ChargeRefused)
+    const third = { ...charge, attemptId: newId('att'), token: candidate.tokens.ok }
+    expect(await provider.charge(third)).toMatchObject({ status: 'succeeded', attemptId: third.attemptId })
+    expect(await candidate.witness(charge.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 0 })
   })
 
   test('cancels what is open and says when it is too late', async () => {
@@ -193,7 +143,7 @@ describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name,
       status: 'succeeded',
       refunds: [{ refundId: part.refundId, amountMinor: 1500, status: 'succeeded' }],
     })
-    expect(candidate.witness(charge.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 1500 })
+    expect(await candidate.witness(charge.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 1500 })
   })
 
   test('a refund that our key did not let in is not refused: it can still be made', async () => {
@@ -212,7 +162,7 @@ describe.each([['sandbox', sandbox]] as const)('the payment provider %s', (name,
   test('its webhooks are genuine for five minutes, byte for byte', async () => {
     const made = await provider.charge(aCharge(candidate.tokens.ok))
     const { headers, body } = await candidate.inbox.until(
-      ({ providerPaymentId }) => providerPaymentId === made.id,
+      ({ providerPaymentId, claimsCapture }) => providerPaymentId === made.id && claimsCapture,
       provider,
     )
     const minutesOn = (minutes: number) => new Date(Date.now() + minutes * 60_000)

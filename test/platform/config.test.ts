@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { ConfigError, readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config.ts'
+import { ConfigError } from '../../src/environment.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'stoa-config-'))
 afterAll(() => rmSync(dataDir, { recursive: true }))
@@ -96,6 +97,42 @@ test.each([
   const complaint = complaintOf({ ...production, [name]: value })
   expect(complaint).toMatch(new RegExp(`^${name} `))
   expect(complaint).not.toContain('\n')
+})
+
+const stripe = { STRIPE_SECRET_KEY: 'sk_live_1', STRIPE_WEBHOOK_SECRET: 'whsec_1' }
+
+test('both of its secrets switch Stripe on, beside what is named', () => {
+  expect(readConfig({ ...production, ...stripe, PAYMENT_PROVIDERS: '' })).toMatchObject({
+    paymentProviders: ['stripe'],
+    stripe: { secretKey: 'sk_live_1', webhookSecrets: ['whsec_1'], publishableKey: undefined, url: undefined },
+  })
+  expect(readConfig({ ...production, ...stripe }).paymentProviders).toEqual(['sandbox', 'stripe'])
+  expect(readConfig({ ...production, ...stripe, PAYMENT_PROVIDERS: 'stripe,sandbox' }).paymentProviders).toEqual([
+    'stripe',
+    'sandbox',
+  ])
+  const rotating = { ...production, ...stripe, STRIPE_WEBHOOK_SECRET: 'whsec_new, whsec_old' }
+  expect(readConfig(rotating).stripe?.webhookSecrets).toEqual(['whsec_new', 'whsec_old'])
+  const staging = { ...production, ...stripe, STRIPE_SECRET_KEY: 'sk_test_1', STRIPE_TEST_MODE: 'true' }
+  expect(readConfig(staging).stripe?.secretKey).toBe('sk_test_1')
+  expect(readConfig(production).stripe).toBeUndefined()
+})
+
+test.each([
+  ['STRIPE_SECRET_KEY', { STRIPE_SECRET_KEY: '' }],
+  ['STRIPE_SECRET_KEY', { STRIPE_SECRET_KEY: 'hunter2hunter2' }],
+  ['STRIPE_SECRET_KEY', { STRIPE_SECRET_KEY: 'sk_test_hunter2' }],
+  ['STRIPE_SECRET_KEY', { STRIPE_SECRET_KEY: '', STRIPE_WEBHOOK_SECRET: '', PAYMENT_PROVIDERS: 'stripe' }],
+  ['STRIPE_WEBHOOK_SECRET', { STRIPE_WEBHOOK_SECRET: '' }],
+  ['STRIPE_WEBHOOK_SECRET', { STRIPE_WEBHOOK_SECRET: 'whsec_1,hunter2hunter2' }],
+  ['STRIPE_PUBLISHABLE_KEY', { STRIPE_PUBLISHABLE_KEY: 'sk_live_hunter2' }],
+  ['STRIPE_PUBLISHABLE_KEY', { STRIPE_PUBLISHABLE_KEY: 'pk_test_1' }],
+  ['STRIPE_TEST_MODE', { STRIPE_TEST_MODE: 'yes' }],
+  ['STRIPE_URL', { STRIPE_URL: 'http://localhost:1' }],
+] as const)('%s is complained of for %o', (name, more) => {
+  const complaint = complaintOf({ ...production, ...stripe, ...more })
+  expect(complaint).toMatch(new RegExp(`^${name} `))
+  expect(complaint).not.toMatch(/\n|hunter2/)
 })
 
 test('a complaint about a secret does not tell it', () => {

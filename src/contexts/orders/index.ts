@@ -96,7 +96,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
   const use = ordersUseCases(needs)
   const personal = personalData(encryption, payments.paymentViews)
   const checkoutState = checkout.makeCheckoutState(db, clock)
-  const paymentMethods = [...payments.providers.keys()].map((id) => ({ id, publishableKey: null }))
+  const { paymentMethods } = payments
 
   pump({
     name: 'expire-orders',

@@ -1,9 +1,10 @@
-import { minutesAfter } from '#kernel/clock.ts'
+import { type Clock, minutesAfter } from '#kernel/clock.ts'
 import { systemActor } from '#platform/db/system.ts'
 import { newId } from '#platform/ids.ts'
 import type { Context, Platform } from '#platform/platform.ts'
+import type { CallWatch } from '#platform/resilience/call-watch.ts'
 import { failpoint } from '#platform/resilience/failpoints.ts'
-import type { Config } from '#src/config.ts'
+import type { Config, PaymentProviderName } from '#src/config.ts'
 import type { ClosePayments } from './application/close-payments.ts'
 import type { OpenPayment } from './application/open-payment.ts'
 import type { PaymentProvider, PaymentProviders } from './application/payment-provider.ts'
@@ -24,6 +25,7 @@ import * as books from './infrastructure/reconcile-store.ts'
 import * as refunds from './infrastructure/refund-store.ts'
 import { makeSandboxClient } from './infrastructure/sandbox-client.ts'
 import { saveChanges } from './infrastructure/save-changes.ts'
+import { makeStripeClient } from './infrastructure/stripe-client.ts'
 import { inboxRoutes } from './infrastructure/webhooks-http.ts'
 
 export type { ClosePayments } from './application/close-payments.ts'
@@ -45,6 +47,8 @@ export type PaymentsContext = Context & {
   readonly reconcilePayments: (span: Span, onProgress?: (compared: number) => void) => Promise<Reconciliation>
   /** The providers that are switched on, by name, the default first: what a shop front offers, and what an audit asks. */
   readonly providers: PaymentProviders
+  /** The same as a shop front sees them. */
+  readonly paymentMethods: { readonly id: string; readonly publishableKey: string | null }[]
 }
 
 /** What is reconciled each hour: more than two days, so that a day without it is no loss, less what is still moving. */
@@ -125,17 +129,29 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     webhooks: { ...use, list: listWebhooks },
     reconcilePayments: use.reconcilePayments,
     providers,
+    paymentMethods: config.paymentProviders.map((id) => ({
+      id,
+      publishableKey: (id === 'stripe' && config.stripe?.publishableKey) || null,
+    })),
   }
 }
 
 /** One adapter per provider that the configuration names. */
-const makeProviders = ({ watchCalls }: Platform, config: Config): PaymentProvider[] =>
-  config.paymentProviders.map((name) =>
+const makeProviders = ({ watchCalls, clock }: Platform, config: Config): PaymentProvider[] =>
+  config.paymentProviders.map((name) => adapters[name]({ ...config, clock, watch: watchCalls(name) }))
+
+type Outside = Config & { readonly clock: Clock; readonly watch: CallWatch }
+const adapters: Readonly<Record<PaymentProviderName, (of: Outside) => PaymentProvider>> = {
+  sandbox: ({ sandboxUrl, sandboxSecretKey, sandboxWebhookSecret, paymentTimeoutMs, watch }) =>
     makeSandboxClient({
-      url: config.sandboxUrl,
-      apiKey: config.sandboxSecretKey,
-      webhookSecret: config.sandboxWebhookSecret,
-      timeoutMs: config.paymentTimeoutMs,
-      watch: watchCalls(name),
+      url: sandboxUrl,
+      apiKey: sandboxSecretKey,
+      webhookSecret: sandboxWebhookSecret,
+      timeoutMs: paymentTimeoutMs,
+      watch,
     }),
-  )
+  stripe: ({ stripe, paymentTimeoutMs: timeoutMs, clock, watch }) => {
+    if (!stripe) throw new Error('Stripe has no keys.')
+    return makeStripeClient({ ...stripe, timeoutMs, clock, watch })
+  },
+}

@@ -1,0 +1,238 @@
+import type { Clock } from '#kernel/clock.ts'
+import type { PaymentId } from '#kernel/ids.ts'
+import { madeAt } from '#platform/ids.ts'
+import type { CallWatch } from '#platform/resilience/call-watch.ts'
+import { CallFailed } from '#platform/resilience/http-client.ts'
+import {
+  CaptureRefused,
+  type Charge,
+  ChargeRefused,
+  type PaymentProvider,
+  RefundRefused,
+} from '../application/payment-provider.ts'
+import type { ProviderPayment } from '../domain/provider-payment.ts'
+import { declineOf, toDecline, toRefusal } from './stripe-declines.ts'
+import { toEvent } from './stripe-events.ts'
+import { chargeOf, type JsonObject, metadataOf, recordOf, STRIPE, toPayment, toRefund } from './stripe-objects.ts'
+import { connectStripe, StripeSaidNo } from './stripe-sdk-client.ts'
+import { stripeMinimumMinor, toStripe } from './stripe-units.ts'
+
+/** Bank debits take days, and until then nothing says that they will not come. */
+const PROCESSING_MAX_MINUTES = 7 * 24 * 60
+const FRESH_SECONDS = 300
+const CLOCK_SKEW_SECONDS = 60
+const PAGE = 100
+/** With charges and refunds in them, objects are large. */
+const FULL_PAGE = 50
+const HOUR_MS = 3_600_000
+/** How far back Stripe's search may lag: what is younger is listed. */
+const SEARCH_LAG_MS = 2 * HOUR_MS
+/** A payment whose tries left so many keys used up by errors is not to be made here. */
+const KEYS = 10
+const CONFIRMABLE = new Set<unknown>(['requires_payment_method', 'requires_confirmation', 'requires_action'])
+
+/** Stripe through its own SDK, by PaymentIntents. */
+export function makeStripeClient(options: {
+  /** Another place than Stripe's own, for tests. */
+  readonly url: string | undefined
+  readonly secretKey: string
+  /** All are accepted, so that they can be rotated. */
+  readonly webhookSecrets: readonly string[]
+  readonly timeoutMs: number
+  readonly clock: Clock
+  readonly watch?: CallWatch | undefined
+}): PaymentProvider {
+  const { webhooks, within, ask, close } = connectStripe(options)
+  const isLive = !/^(sk|rk)_test_/.test(options.secretKey)
+  const expand = ['latest_charge.refunds']
+
+  /** An intent with its refunds and disputes, which are read where it does not show them all. */
+  const complete = async (intent: unknown): Promise<ProviderPayment> => {
+    const payment_intent = String(recordOf(intent).id)
+    const charge = chargeOf(intent)
+    if (recordOf(intent).status === 'succeeded' && !charge)
+      throw new CallFailed('Stripe answered without a charge.', true)
+    const shown = charge?.refunds as { data?: unknown[]; has_more?: boolean } | undefined
+    const refunds = shown?.has_more ? await refundsOf(payment_intent) : (shown?.data ?? [])
+    const disputes = charge?.disputed
+      ? (await ask((stripe) => stripe.disputes.list({ payment_intent, limit: PAGE }))).data
+      : []
+    return toPayment(intent, refunds, disputes)
+  }
+  const refundsOf = (payment_intent: string): Promise<object[]> =>
+    pages((page) => ask((stripe) => stripe.refunds.list({ payment_intent, limit: PAGE, ...page })))
+  const retrieveIntent = (id: string) => ask((stripe) => stripe.paymentIntents.retrieve(id, { expand }))
+  const retrieve = async (id: string) => complete(await retrieveIntent(id))
+
+  /** Search knows everything but what is young, and the list the young: it is never behind. Oldest first. */
+  const findIntents = async (paymentId: PaymentId): Promise<JsonObject[]> => {
+    const young = Math.max(madeAt(paymentId).getTime() - 60_000, options.clock().getTime() - SEARCH_LAG_MS)
+    const created = { gte: Math.floor(young / 1000) }
+    const [old, recent] = await Promise.all([
+      ask((stripe) => stripe.paymentIntents.search({ query: `metadata['paymentId']:'${paymentId}'`, limit: PAGE })),
+      pages((page) => ask((stripe) => stripe.paymentIntents.list({ created, limit: PAGE, ...page }))),
+    ])
+    const ids = new Set(
+      [...old.data, ...recent].filter((one) => one.metadata.paymentId === paymentId).map(({ id }) => id),
+    )
+    const found = await Promise.all([...ids].map(retrieveIntent))
+    return found.sort((a, b) => a.created - b.created) as object[] as JsonObject[]
+  }
+
+  const create = async (charge: Charge, amount: number): Promise<ProviderPayment> => {
+    const { paymentId, orderId, attemptId, objectKey, returnUrl } = charge
+    const wanted = {
+      ...{ amount, currency: charge.amount.currency.toLowerCase(), confirm: true, capture_method: charge.capture },
+      ...{ metadata: { paymentId, orderId, attemptId, objectKey }, ...payingWith(charge), expand },
+      automatic_payment_methods: { enabled: true, allow_redirects: returnUrl ? 'always' : 'never' },
+    } as const
+    // Keyed by the payment, not by the attempt: whatever is lost or late, a payment has one object at the provider.
+    for (let key = 1; key <= KEYS; key += 1) {
+      const idempotencyKey = key === 1 ? objectKey : `${objectKey} ${key}`
+      try {
+        return await complete(await ask((stripe) => stripe.paymentIntents.create(wanted, { idempotencyKey })))
+      } catch (error) {
+        if ((error as StripeSaidNo).type !== 'idempotency_error') return outcomeOf(error)
+        const made = (await findIntents(paymentId))
+          .filter((intent) => metadataOf(intent).objectKey === objectKey)
+          .at(-1)
+        if (made) return confirm(String(made.id), charge)
+        // An error stays with its key for a day. It made no object, so the next key makes the first one.
+      }
+    }
+    throw new CallFailed('Stripe has answered too many tries of this payment with errors.', true)
+  }
+
+  const confirm = async (id: string, charge: Charge): Promise<ProviderPayment> => {
+    const { attemptId } = charge
+    const before = await retrieveIntent(id)
+    // It is past being confirmed: an earlier attempt went through, or it was cancelled. What it is now is the answer.
+    if (!CONFIRMABLE.has(before.status)) return complete(before)
+    try {
+      await ask((stripe) => stripe.paymentIntents.update(id, { metadata: { attemptId } }))
+      const how = { ...payingWith(charge), expand }
+      const options = { idempotencyKey: attemptId }
+      return await complete(await ask((stripe) => stripe.paymentIntents.confirm(id, how, options)))
+    } catch (error) {
+      return isUnexpectedState(error) ? retrieve(id) : outcomeOf(error)
+    }
+  }
+
+  return {
+    name: STRIPE,
+    processingMaxMinutes: PROCESSING_MAX_MINUTES,
+    minimumMinor: stripeMinimumMinor,
+    charge: async (charge) => {
+      const { providerPaymentId } = charge
+      const amount = toStripe(charge.amount)
+      if (amount === undefined) throw new ChargeRefused(declineOf('amount-not-accepted'))
+      const make = () => (providerPaymentId === null ? create(charge, amount) : confirm(providerPaymentId, charge))
+      return within(make, { urgent: true })
+    },
+    capture: ({ captureId, providerPaymentId: id, amount }) =>
+      within(async () => {
+        const amount_to_capture = toStripe(amount)
+        if (amount_to_capture === undefined) throw new CaptureRefused('Stripe does not take this amount.')
+        const idempotencyKey = captureId
+        try {
+          const wanted = { amount_to_capture, expand }
+          return await complete(await ask((stripe) => stripe.paymentIntents.capture(id, wanted, { idempotencyKey })))
+        } catch (error) {
+          if (!isFinal(error)) throw error
+          const now = await retrieve(id)
+          if (now.status === 'succeeded') return now
+          throw new CaptureRefused(error.message)
+        }
+      }),
+    retrieve: (id) => within(() => retrieve(id)),
+    find: (paymentId) => within(async () => Promise.all((await findIntents(paymentId)).map(complete))),
+    list: async function* ({ from, before }) {
+      // Stripe lists from the newest on: an hour at a time, so that the oldest can come first.
+      for (let start = from.getTime(); start < before.getTime(); start += HOUR_MS) {
+        const end = Math.min(start + HOUR_MS, before.getTime())
+        const created = { gte: Math.ceil(start / 1000), lt: Math.ceil(end / 1000) }
+        const made = await pages((page) =>
+          within(() =>
+            ask((stripe) =>
+              stripe.paymentIntents.list({ created, limit: FULL_PAGE, expand: [`data.${expand}`], ...page }),
+            ),
+          ),
+        )
+        for (const intent of made.reverse()) if (intent.metadata.paymentId) yield await within(() => complete(intent))
+      }
+    },
+    cancel: (id) =>
+      within(async () => {
+        try {
+          return await complete(await ask((stripe) => stripe.paymentIntents.cancel(id, { expand })))
+        } catch (error) {
+          if (!isFinal(error)) throw error
+          return retrieve(id)
+        }
+      }),
+    refund: ({ refundId, providerPaymentId: payment_intent, amount: wanted }) =>
+      within(async () => {
+        const amount = toStripe(wanted)
+        if (amount === undefined) throw new RefundRefused('Stripe does not take this amount.')
+        // Its key is forgotten after a day, but we may still be asking then.
+        const made = (await refundsOf(payment_intent)).find((one) => metadataOf(recordOf(one)).refundId === refundId)
+        if (made) return toRefund(made)
+        const asked = { payment_intent, amount, metadata: { refundId } }
+        try {
+          return toRefund(await ask((stripe) => stripe.refunds.create(asked, { idempotencyKey: refundId })))
+        } catch (error) {
+          throw isFinal(error) ? new RefundRefused(error.message) : error
+        }
+      }),
+    readWebhook: (headers, body, now) => {
+      const header = headers['stripe-signature']
+      if (typeof header !== 'string') return undefined
+      const sentAt = Number(/(?:^|,)t=(\d{1,12})(?:,|$)/.exec(header)?.[1])
+      if (!(sentAt <= now.getTime() / 1000 + CLOCK_SKEW_SECONDS)) return undefined
+      const isGenuine = options.webhookSecrets.some((secret) => {
+        try {
+          return webhooks.signature?.verifyHeader(body, header, secret, FRESH_SECONDS, undefined, now.getTime())
+        } catch {
+          return false
+        }
+      })
+      return isGenuine ? toEvent(body, isLive) : undefined
+    },
+    close,
+  }
+}
+
+/** Every object of a list, page by page, in Stripe's order: the newest first. */
+async function pages<One extends { id: string }>(
+  read: (page: { starting_after?: string }) => Promise<{ data: One[]; has_more: boolean }>,
+): Promise<One[]> {
+  const all: One[] = []
+  for (let more = true; more; ) {
+    const last = all.at(-1)
+    const page = await read(last ? { starting_after: last.id } : {})
+    all.push(...page.data)
+    more = page.has_more && page.data.length > 0
+  }
+  return all
+}
+
+/** Without a page to come back to, the buyer approves in Stripe's own script on the page of the shop. */
+const payingWith = ({ token, returnUrl }: Charge) => ({
+  ...(token.startsWith('ctoken_') ? { confirmation_token: token } : { payment_method: token }),
+  ...(returnUrl ? { return_url: returnUrl } : { use_stripe_sdk: true }),
+})
+
+const isUnexpectedState = (error: unknown): boolean =>
+  (error as StripeSaidNo).code === 'payment_intent_unexpected_state'
+
+/** Whether Stripe has said no for good to what was asked. */
+const isFinal = (error: unknown): error is StripeSaidNo =>
+  error instanceof StripeSaidNo && error.type !== 'idempotency_error'
+
+/** What an attempt came to that Stripe said no to: the intent that it declined, or a reason why it did not begin. */
+function outcomeOf(error: unknown): ProviderPayment {
+  if (!isFinal(error)) throw error
+  if (error.type !== 'card_error') throw new ChargeRefused(toRefusal(error))
+  if (error.intent) return toPayment(error.intent)
+  throw new ChargeRefused(toDecline(error))
+}

@@ -1,0 +1,155 @@
+import type { PaymentProvider } from '../../src/contexts/payments/application/payment-provider.ts'
+import { makeSandboxClient } from '../../src/contexts/payments/infrastructure/sandbox-client.ts'
+import { makeStripeClient } from '../../src/contexts/payments/infrastructure/stripe-client.ts'
+import { startSandbox } from '../../src/sandbox/server.ts'
+import { type Inbox, openInbox } from '../kit/inbox.ts'
+import { startStripe } from '../kit/stripe/server.ts'
+
+type Outcome = 'ok' | 'declined' | 'requiresAction' | 'processing' | 'invalid'
+
+/** What a provider has to offer to be held to the contract: itself, tokens by outcome, its own books and its webhooks. */
+export type Candidate = {
+  readonly provider: PaymentProvider
+  /** The same with a key that the provider does not know. */
+  readonly stranger: PaymentProvider
+  readonly tokens: Record<Outcome, string>
+  /** The token of a payment that is made and not answered, or that fails with an error before it is made. */
+  failing(how: 'timeout' | 'error'): string
+  /** What the provider itself says it took and gave back for one of our payments, and in how many objects. */
+  witness(reference: string): Promise<{ objects: number; captured: number; refunded: number }>
+  readonly inbox: Inbox
+  /** Lets the buyer approve or refuse on the provider's page. */
+  act(redirectUrl: string, verdict: 'approve' | 'refuse'): Promise<void>
+  /** What happens at the provider without being asked for. */
+  readonly fate?: Fate
+  close(): Promise<void>
+}
+
+export type Fate = {
+  readonly pendingRefund: string
+  lapse(id: string): Promise<unknown>
+  finishRefund(refundId: string): Promise<unknown>
+  failRefund(refundId: string): Promise<unknown>
+  dispute(id: string, amount?: number): Promise<unknown>
+  closeDispute(disputeId: string, verdict: 'won' | 'lost'): Promise<unknown>
+}
+
+export const TIMEOUT_MS = 1_000
+
+const sum = (amounts: number[]) => amounts.reduce((total, amount) => total + amount, 0)
+
+async function sandbox(): Promise<Candidate> {
+  const inbox = await openInbox()
+  const [apiKey, secret] = ['sk_test', 'whsec_test']
+  const server = await startSandbox({
+    port: 0,
+    webhookUrl: inbox.url,
+    secret,
+    apiKey,
+    webhookDelayMs: 10,
+    duplicateRate: 0.5,
+    answerLateMs: 3 * TIMEOUT_MS,
+    processingMs: 100,
+  })
+  const clientWith = (key: string) =>
+    makeSandboxClient({ url: server.url, apiKey: key, webhookSecret: secret, timeoutMs: TIMEOUT_MS })
+  return {
+    provider: clientWith(apiKey),
+    stranger: clientWith('sk_of_yesterday'),
+    tokens: {
+      ok: 'tok_ok',
+      declined: 'tok_declined',
+      requiresAction: 'tok_requires_action',
+      processing: 'tok_processing',
+      invalid: 'tok_nonsense',
+    },
+    failing: (how) => `tok_${how}`,
+    witness: async (reference) => {
+      const mine = server.ledger().payments.filter((payment) => payment.reference === reference)
+      return {
+        objects: mine.length,
+        captured: sum(mine.map(({ amountCaptured }) => amountCaptured)),
+        refunded: sum(mine.map(({ amountRefunded }) => amountRefunded)),
+      }
+    },
+    inbox,
+    act: async (url, verdict) => void (await fetch(`${url}/${verdict}`, { method: 'POST', redirect: 'manual' })),
+    close: async () => {
+      await server.close()
+      await inbox.close()
+    },
+  }
+}
+
+/** Stripe's own SDK, and its double on the other side. Search lags, as it does at Stripe. */
+async function stripe(): Promise<Candidate> {
+  const inbox = await openInbox()
+  const secret = 'whsec_test'
+  const server = await startStripe({
+    webhookUrl: inbox.url,
+    secrets: [secret],
+    webhooks: { duplicateRate: 0.5 },
+    processingMs: 100,
+    refundMs: 60_000,
+    searchLagMs: 60_000,
+  })
+  const clientWith = (secretKey: string) =>
+    makeStripeClient({
+      url: server.url,
+      secretKey,
+      webhookSecrets: [secret],
+      timeoutMs: TIMEOUT_MS,
+      clock: () => new Date(),
+    })
+  const faults = {
+    timeout: { kind: 'silence', at: 'after' },
+    error: { kind: 'error', at: 'before', kept: true },
+  } as const
+  return {
+    provider: clientWith(server.apiKey),
+    stranger: clientWith('sk_test_of_yesterday'),
+    tokens: {
+      ok: 'pm_card_visa',
+      declined: 'pm_card_chargeDeclined',
+      requiresAction: 'pm_card_authenticationRequired',
+      processing: 'pm_processing',
+      invalid: 'pm_nonsense',
+    },
+    failing: (how) => {
+      server.faults({ match: { method: 'POST', path: '^/v1/payment_intents$' }, fault: faults[how] })
+      return 'pm_card_visa'
+    },
+    witness: async (reference) => {
+      const answer = await fetch(`${server.url}/v1/payment_intents?limit=100`, {
+        headers: { authorization: `Bearer ${server.apiKey}` },
+      })
+      const { data } = (await answer.json()) as { data: { id: string; metadata: { paymentId: string } }[] }
+      const mine = data.filter(({ metadata }) => metadata.paymentId === reference)
+      const moved = mine.flatMap(({ id }) => server.ledger().intents[id] ?? [])
+      return {
+        objects: mine.length,
+        captured: sum(moved.map(({ captured }) => captured)),
+        refunded: sum(moved.map(({ refunded }) => refunded)),
+      }
+    },
+    inbox,
+    act: async (url, verdict) => void (await fetch(`${url}/${verdict}`, { method: 'POST', redirect: 'manual' })),
+    fate: {
+      pendingRefund: 'pm_card_pendingRefund',
+      lapse: async (id) => server.lapse(id),
+      finishRefund: async (id) => server.finishRefund(id),
+      failRefund: async (id) => server.failRefund(id),
+      dispute: async (id, amount) => server.dispute(id, amount === undefined ? {} : { amount }),
+      closeDispute: async (id, verdict) => server.closeDispute(id, verdict),
+    },
+    close: async () => {
+      await server.close()
+      await inbox.close()
+    },
+  }
+}
+
+export const CANDIDATES = [
+  ['sandbox', sandbox],
+  ['stripe', stripe],
+] as const
