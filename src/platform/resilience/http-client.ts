@@ -136,8 +136,7 @@ export function makeHttpClient(options: HttpClientOptions): HttpClient {
         const sent = Object.fromEntries(new Headers(headers))
         const repeatable = method === 'GET' || sent['idempotency-key'] !== undefined
         const request = { method, path: pathname + search, headers: sent, body: body as string | undefined }
-        const ends = signal ? AbortSignal.any([signal, deadline()]) : deadline()
-        return toResponse(await send(request, { repeatable, urgent }, ends))
+        return toResponse(await send(request, { repeatable, urgent }, signal ?? deadline()))
       },
     close: () => pool.close(),
   }

@@ -27,8 +27,8 @@ export type Policy<Answer> = (
 
 const REPEATS = 2
 const FIRST_PAUSE_MS = 50
-const FAILURES_IN_A_ROW = 8
-const FAILURES_OF_LATE = { threshold: 0.8, size: 20 }
+const FAILURES_IN_A_ROW = 12
+const FAILURES_OF_LATE = { threshold: 0.8, size: 40 }
 const PROBE_AFTER_MS = 2_000
 const { Closed, HalfOpen, Open } = cockatiel.CircuitState
 
