@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
-import { missing } from './failure.ts'
+import { missing, StripeFailure } from './failure.ts'
 import type { Posting } from './ledger.ts'
 
 /** An object in the very shape in which Stripe shows it, what can be expanded as an id. Never changed, only replaced. */
@@ -51,16 +51,23 @@ export const stripeId = (kind: 'pi' | 'ch' | 're' | 'dp' | 'evt' | 'req'): strin
  */
 export function openBooks(apiVersion: string, journalFile?: string) {
   const objects = new Map<string, StripeObject>()
-  const events = new Map<string, StripeEvent>()
+  const kinds = new Map<string, Map<string, StripeObject>>()
   const undelivered = new Set<string>()
   const postings: Posting[] = []
   const answers = new Map<string, StoredAnswer>()
   let aheadMs = 0
+  let closed = false
 
+  const put = (object: StripeObject): void => {
+    objects.set(object.id, object)
+    const same = kinds.get(object.object)
+    if (same) same.set(object.id, object)
+    else kinds.set(object.object, new Map([[object.id, object]]))
+  }
   const apply = (entry: Entry): void => {
-    if ('put' in entry) objects.set(entry.put.id, entry.put)
+    if ('put' in entry) put(entry.put)
     else if ('event' in entry) {
-      events.set(entry.event.id, entry.event)
+      put(entry.event)
       undelivered.add(entry.event.id)
     } else if ('settled' in entry) undelivered.delete(entry.settled)
     else if ('posting' in entry) postings.push(entry.posting)
@@ -69,6 +76,7 @@ export function openBooks(apiVersion: string, journalFile?: string) {
   }
   const journal = journalFile === undefined ? undefined : openJournal(journalFile, apply)
   const keep = (...entries: readonly Entry[]): void => {
+    if (closed) throw new StripeFailure(503, { type: 'api_error', message: 'The double is closed.' }, false)
     if (entries.length === 0) return
     if (journal !== undefined) writeSync(journal, `${JSON.stringify(entries)}\n`)
     for (const entry of entries) apply(entry)
@@ -76,15 +84,13 @@ export function openBooks(apiVersion: string, journalFile?: string) {
   const nowMs = (): number => Date.now() + aheadMs
 
   return {
-    objects: objects as ReadonlyMap<string, StripeObject>,
-    events: events as ReadonlyMap<string, StripeEvent>,
     undelivered: undelivered as ReadonlySet<string>,
     postings: postings as readonly Posting[],
     answers: answers as ReadonlyMap<string, StoredAnswer>,
     keep,
     nowMs,
     /** Objects of a kind, from the newest on. */
-    all: (kind: string): StripeObject[] => ofKind(kind, objects),
+    all: (kind: string): StripeObject[] => [...(kinds.get(kind)?.values() ?? [])].reverse(),
     find: (id: string): StripeObject | undefined => objects.get(id),
     /** Lets the double's time pass, without waiting for it. */
     advance: (ms: number): void => keep({ ahead: aheadMs + ms }),
@@ -102,7 +108,11 @@ export function openBooks(apiVersion: string, journalFile?: string) {
           return found
         },
         find: (id: string): StripeObject | undefined => staged.get(id) ?? objects.get(id),
-        all: (kind: string): StripeObject[] => ofKind(kind, new Map([...objects, ...staged])),
+        all: (kind: string): StripeObject[] => {
+          const changed = [...staged.values()].filter(({ object }) => object === kind)
+          const made = changed.filter(({ id }) => !objects.has(id)).reverse()
+          return [...made, ...[...(kinds.get(kind)?.values() ?? [])].reverse().map((one) => staged.get(one.id) ?? one)]
+        },
         put: <T extends StripeObject>(object: T): T => {
           staged.set(object.id, object)
           entries.push({ put: object })
@@ -133,14 +143,13 @@ export function openBooks(apiVersion: string, journalFile?: string) {
         },
       }
     },
+    /** Ends it: whatever is still under way changes nothing any more. */
     close: (): void => {
+      closed = true
       if (journal !== undefined) closeSync(journal)
     },
   }
 }
-
-const ofKind = (kind: string, objects: ReadonlyMap<string, StripeObject>): StripeObject[] =>
-  [...objects.values()].filter(({ object }) => object === kind).reverse()
 
 /** Reads a journal back; a last line that a dying process did not finish was never answered for, and goes. */
 function openJournal(file: string, apply: (entry: Entry) => void): number {

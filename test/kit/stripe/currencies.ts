@@ -29,8 +29,8 @@ const THREE_DECIMALS = ['bhd', 'jod', 'kwd', 'omr', 'tnd']
 const KNOWN = new Set(Intl.supportedValuesOf('currency').map((currency) => currency.toLowerCase()))
 
 /**
- * Refuses a charge that Stripe would: an unknown currency, too little or too much of it, krónur with aurar (they have
- * two decimals at Stripe, always 00), and a third decimal other than 0.
+ * Refuses a charge that Stripe would: an unknown currency, too little or too much of it, krónur and Ugandan
+ * shillings with decimals (they have two at Stripe, always 00), and a third decimal other than 0.
  */
 export function checkCharge(currency: string, amount: number): void {
   if (!KNOWN.has(currency)) throw invalid(`Invalid currency: ${currency}`, 'currency')
@@ -42,9 +42,9 @@ export function checkCharge(currency: string, amount: number): void {
 
 /** Refuses an amount with decimals that the currency has at Stripe only in name. */
 export function checkUnits(currency: string, amount: number): void {
-  if (currency === 'isk' && amount % 100 !== 0)
+  if (['isk', 'ugx'].includes(currency) && amount % 100 !== 0)
     throw invalid(
-      'Currency ISK has become effectively zero-decimal and charged amounts must be evenly divisible by 100.',
+      `Currency ${currency.toUpperCase()} has become effectively zero-decimal and charged amounts must be evenly divisible by 100.`,
       'amount',
       'invalid_charge_amount_no_decimal_compatible',
     )

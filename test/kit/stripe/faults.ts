@@ -6,8 +6,8 @@ type Moment = { readonly at: 'before' | 'after' }
 /** What can go wrong between Stripe and us. Each is at one moment; without one, it changes the answer that was made. */
 export type Fault =
   /**
-   * A 5xx, 500 unless said. `kept`: the answer stays with the idempotency key, as when Stripe's own code failed; so
-   * it does after the effect unless said otherwise, and before it only when said.
+   * A 5xx, 500 unless said. `kept`: Stripe's own code failed, so that the answer stays with the idempotency key, as it does
+   * after the effect unless said otherwise; else it is the edge's, and another try with the key finds what there is.
    */
   | ({ readonly kind: 'error'; readonly status?: number; readonly kept?: boolean } & Moment)
   /** 429, before anything happens. */
@@ -27,6 +27,10 @@ export type Fault =
   | { readonly kind: 'changed'; readonly set?: object; readonly without?: readonly string[] }
   | { readonly kind: 'redirect'; readonly to: string }
 
+/** Whether the answer of an error stays with the idempotency key. */
+export const staysWithKey = ({ at, kept }: { at: 'before' | 'after'; kept?: boolean }): boolean =>
+  kept ?? at === 'after'
+
 /** Which requests a fault meets: the next `times` (1 unless said) that fit, or each that fits at a `rate` of 0 to 1. */
 export type FaultRule = {
   readonly match?: {
@@ -40,13 +44,15 @@ export type FaultRule = {
 }
 
 /** Hands out faults as they were ordered; chance is the same for the same seed. */
-export function openFaults(seed: number) {
+export function openFaults(seed: number, ordered: readonly FaultRule[] = []) {
   const random = seeded(seed)
   let rules: (FaultRule & { left: number })[] = []
+  const add = (...more: readonly FaultRule[]): void => {
+    rules.push(...more.map((rule) => ({ ...rule, left: rule.times ?? (rule.rate === undefined ? 1 : Infinity) })))
+  }
+  add(...ordered)
   return {
-    add: (...more: readonly FaultRule[]): void => {
-      rules.push(...more.map((rule) => ({ ...rule, left: rule.times ?? (rule.rate === undefined ? 1 : Infinity) })))
-    },
+    add,
     clear: (): void => {
       rules = []
     },

@@ -1,14 +1,13 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
+import { stripeId } from './books.ts'
 import { type Commands, run } from './commands.ts'
 import { StripeFailure } from './failure.ts'
 import type { Fault } from './faults.ts'
 import { parseForm } from './form.ts'
 import { bankPage, returnUrlOf } from './page.ts'
-import { type Answer, type Asked, bodyOf, brokenDown, type Needs, perform } from './perform.ts'
-
-const HUGE_BYTES = 10_000_000
-const HTML = '<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>'
+import { type Answer, type Asked, answerTo, type Needs, perform } from './perform.ts'
+import { distorted, insteadOf, send } from './send.ts'
 
 type Listening = {
   readonly apiKey: string
@@ -19,135 +18,81 @@ type Listening = {
 }
 
 /** Answers the API under `/v1/`, the bank's page under `/pay/` and the control port under `/control/`. */
-export const listen = (listening: Listening): RequestListener => {
-  const { commands } = listening
-  return (request, response) => {
-    const { pathname, search } = new URL(request.url ?? '/', 'http://stripe')
-    const answer = async () => {
-      const body = await read(request)
-      if (pathname.startsWith('/control/')) return control(commands, pathname, body, response)
-      if (pathname.startsWith('/pay/')) return page(listening, request.method ?? '', pathname, response)
-      return api(listening, request, pathname, search, body, response)
-    }
-    answer().catch((error) => {
-      const failure = error instanceof StripeFailure ? error : brokenDown()
-      if (!(error instanceof StripeFailure)) console.error(error)
-      send(response, { status: failure.status, body: bodyOf(failure), headers: {} })
-    })
+export const listen =
+  (listening: Listening): RequestListener =>
+  (request, response) => {
+    // Only what is sent can fail here: the caller has gone.
+    answer(listening, request, response).catch(() => response.destroy())
   }
+
+async function answer(listening: Listening, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { pathname, search } = new URL(request.url ?? '/', 'http://stripe')
+  const body = await read(request)
+  if (pathname.startsWith('/v1/')) return api(listening, request, `${pathname}${search}`, body, response)
+  const made = pathname.startsWith('/control/')
+    ? control(listening.commands, pathname.slice('/control/'.length), body)
+    : page(listening, request.method ?? '', pathname)
+  send(response, await made.catch(answerTo))
 }
 
-async function control(commands: Commands, path: string, body: string, response: ServerResponse): Promise<void> {
+async function control(commands: Commands, name: string, body: string): Promise<Answer> {
   const args: unknown = body === '' ? [] : JSON.parse(body)
-  const told = await run(commands, path.slice('/control/'.length), Array.isArray(args) ? args : [args])
-  send(response, { status: 200, body: JSON.stringify(told), headers: {} })
+  const told = await run(commands, name, Array.isArray(args) ? args : [args])
+  return { status: 200, body: JSON.stringify(told ?? {}), headers: {} }
 }
 
-function page({ needs, commands }: Listening, method: string, path: string, response: ServerResponse): void {
+async function page({ needs, commands }: Listening, method: string, path: string): Promise<Answer> {
   const [, , id = '', verdict] = path.split('/')
   const intent = needs.books.draft().read('payment_intent', id, 'intent')
-  if (method === 'POST' && (verdict === 'approve' || verdict === 'refuse')) {
-    commands.authenticate(id, verdict)
-    const location = returnUrlOf(intent, verdict) ?? `/pay/${id}`
-    send(response, { status: 303, body: '', headers: { location } })
-  } else send(response, { status: 200, body: bankPage(intent), headers: { 'content-type': 'text/html' } })
+  if (method !== 'POST' || (verdict !== 'approve' && verdict !== 'refuse'))
+    return { status: 200, body: bankPage(intent), headers: { 'content-type': 'text/html' } }
+  commands.authenticate(id, verdict)
+  return { status: 303, body: '', headers: { location: returnUrlOf(intent, verdict) ?? `/pay/${id}` } }
 }
 
 async function api(
   { apiKey, needs, take, onRequest }: Listening,
-  request: IncomingMessage,
+  { method = '', headers }: IncomingMessage,
   path: string,
-  search: string,
   body: string,
   response: ServerResponse,
 ): Promise<void> {
-  if (request.headers.authorization !== `Bearer ${apiKey}`)
-    throw new StripeFailure(
-      401,
-      { type: 'invalid_request_error', message: 'Invalid API Key provided: sk_test_****' },
-      false,
-    )
-  const method = request.method ?? ''
-  const key = request.headers['idempotency-key']
+  const [pathname = '', search = ''] = path.split('?')
+  const key = method === 'POST' ? headers['idempotency-key'] : undefined
   const asked: Asked = {
     method,
-    path,
+    path: pathname,
     params: parseForm(method === 'GET' ? search : body),
-    key: typeof key === 'string' && method === 'POST' ? key : undefined,
+    key: typeof key === 'string' ? key : undefined,
+  }
+  const requestId = stripeId('req')
+  const always = {
+    'request-id': requestId,
+    'stripe-version': String(headers['stripe-version'] ?? needs.apiVersion),
+    ...(asked.key === undefined ? {} : { 'idempotency-key': asked.key }),
   }
   onRequest(asked)
-  const fault = take(method, path)
-  const instead = fault && insteadOf(fault, method, response)
-  if (instead === 'nothing') return
-  const answer = instead ?? (await perform(needs, asked, fault))
-  await deliver(answer, fault, response)
-}
-
-/** What comes in place of the operation; undefined when it runs. */
-function insteadOf(fault: Fault, method: string, response: ServerResponse): Answer | 'nothing' | undefined {
-  if (fault.kind === 'rate-limit') {
-    const failure = new StripeFailure(
-      429,
-      { type: 'invalid_request_error', code: 'rate_limit', message: 'Too many requests hit the API too quickly.' },
-      false,
-    )
-    return { status: 429, body: bodyOf(failure), headers: { 'stripe-should-retry': 'true' } }
-  }
-  if (fault.kind === 'redirect') return { status: 302, body: '', headers: { location: fault.to } }
-  if (!('at' in fault)) return undefined
-  if (fault.kind === 'error' && (method === 'GET' || (fault.at === 'before' && fault.kept !== true)))
-    return { status: fault.status ?? 500, body: bodyOf(brokenDown(fault.status)), headers: {} }
-  if (fault.at === 'after') return undefined
-  if (fault.kind === 'html') return pageOf(fault.status)
-  if (fault.kind === 'reset') {
+  const fault = take(method, pathname)
+  const instead = fault && insteadOf(fault, method)
+  if (instead === 'silence') return
+  const answer =
+    headers.authorization !== `Bearer ${apiKey}`
+      ? answerTo(stranger())
+      : (instead ?? (await perform(needs, asked, fault, requestId).catch(answerTo)))
+  if (answer === 'reset' || fault?.kind === 'reset') {
     response.socket?.resetAndDestroy()
-    return 'nothing'
+    return
   }
-  // Silence for good: the caller's connection ends it.
-  return fault.kind === 'silence' && fault.delayMs === undefined ? 'nothing' : undefined
-}
-
-/** Sends the answer, or what a fault makes of it. */
-async function deliver(answer: Answer, fault: Fault | undefined, response: ServerResponse): Promise<void> {
   if (fault?.kind === 'silence' && fault.at === 'after') {
     if (fault.delayMs === undefined) return
     await pause(fault.delayMs)
   }
-  if (fault?.kind === 'reset') return void response.socket?.resetAndDestroy()
-  if (fault?.kind === 'html' && fault.at === 'after') return send(response, pageOf(fault.status))
-  if (fault?.kind === 'cut') return sendHalf(response, answer)
-  if (fault?.kind === 'huge') return send(response, changed(answer, { ballast: 'x'.repeat(fault.bytes ?? HUGE_BYTES) }))
-  if (fault?.kind === 'changed') return send(response, changed(answer, fault.set ?? {}, fault.without))
-  send(response, answer)
+  const sent = instead ? answer : distorted(answer, fault)
+  send(response, { ...sent, headers: { ...always, ...sent.headers } }, fault?.kind === 'cut')
 }
 
-const pageOf = (status: number): Answer => ({ status, body: HTML, headers: { 'content-type': 'text/html' } })
-
-function changed(answer: Answer, set: object, without: readonly string[] = []): Answer {
-  const body = Object.entries({ ...JSON.parse(answer.body), ...set }).filter(([name]) => !without.includes(name))
-  return { ...answer, body: JSON.stringify(Object.fromEntries(body)) }
-}
-
-function sendHalf(response: ServerResponse, { status, body, headers }: Answer): void {
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    ...headers,
-    'content-length': Buffer.byteLength(body),
-  })
-  response.write(body.slice(0, body.length / 2), () => response.destroy())
-}
-
-function send(response: ServerResponse, { status, body, headers }: Answer): void {
-  if (response.destroyed) return
-  response
-    .writeHead(status, {
-      'content-type': 'application/json',
-      'stripe-version': '2026-10-28.endive',
-      ...headers,
-      'content-length': Buffer.byteLength(body),
-    })
-    .end(body)
-}
+const stranger = (): StripeFailure =>
+  new StripeFailure(401, { type: 'invalid_request_error', message: 'Invalid API Key provided: sk_test_****' }, false)
 
 async function read(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []

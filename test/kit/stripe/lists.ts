@@ -15,10 +15,10 @@ export function listed(books: Books, kind: string, path: string, params: Params)
         object.created > bound('gt', -1) &&
         object.created < bound('lt', Number.MAX_SAFE_INTEGER) &&
         object.created <= bound('lte', Number.MAX_SAFE_INTEGER) &&
-        ['payment_intent', 'charge', 'customer'].every((of) => (text(params, of) ?? object[of]) === object[of]),
+        ['payment_intent', 'charge', 'type'].every((of) => (text(params, of) ?? object[of]) === object[of]),
     )
   const after = text(params, 'starting_after')
-  if (after !== undefined && !books.objects.has(after)) throw missing(kind, after, 'starting_after', 400)
+  if (after !== undefined && !books.find(after)) throw missing(kind, after, 'starting_after', 400)
   return pageOf(all, path, params, after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1)
 }
 

@@ -1,4 +1,7 @@
-/** Runs the double as a process of its own: `node test/kit/stripe/main.ts --port 8091 --webhook-url http://… --secret whsec_… [--journal file]`. */
+/**
+ * Runs the double as a process of its own: `node test/kit/stripe/main.ts --port 8091 --webhook-url http://… --secret whsec_…
+ * [--secret whsec_next] [--journal file] [--webhooks '{"duplicateRate":0.2}'] [--faults '[…]']`.
+ */
 import { parseArgs } from 'node:util'
 import { startStripe } from './server.ts'
 
@@ -11,9 +14,8 @@ const { values } = parseArgs({
     journal: { type: 'string' },
     seed: { type: 'string', default: '1' },
     'search-lag': { type: 'string', default: '0' },
-    'duplicate-rate': { type: 'string', default: '0' },
-    'drop-rate': { type: 'string', default: '0' },
-    'jitter-ms': { type: 'string', default: '0' },
+    webhooks: { type: 'string', default: '{}' },
+    faults: { type: 'string', default: '[]' },
   },
 })
 const { 'webhook-url': webhookUrl, secret: secrets, journal } = values
@@ -22,11 +24,8 @@ const stripe = await startStripe({
   apiKey: values['api-key'],
   seed: Number(values.seed),
   searchLagMs: Number(values['search-lag']),
-  webhooks: {
-    duplicateRate: Number(values['duplicate-rate']),
-    dropRate: Number(values['drop-rate']),
-    jitterMs: Number(values['jitter-ms']),
-  },
+  webhooks: JSON.parse(values.webhooks),
+  faults: JSON.parse(values.faults),
   ...(webhookUrl === undefined ? {} : { webhookUrl }),
   ...(secrets === undefined ? {} : { secrets }),
   ...(journal === undefined ? {} : { journalFile: journal }),

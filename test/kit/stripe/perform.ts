@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Books, type Outcome, type StripeEvent, stripeId } from './books.ts'
+import type { Books, Outcome, StripeEvent } from './books.ts'
 import { StripeFailure } from './failure.ts'
-import type { Fault } from './faults.ts'
+import { type Fault, staysWithKey } from './faults.ts'
 import { canonical, type Params } from './form.ts'
 import type { Idempotency } from './idempotency.ts'
 import { get, post, shown } from './routes.ts'
@@ -19,8 +19,9 @@ export type Needs = {
   readonly books: Books
   readonly idempotency: Idempotency
   readonly url: () => string
+  readonly apiVersion: string
   readonly latencyMs: number
-  readonly searchLagMs: number
+  readonly searchLagMs: () => number
   readonly onChange: (events: readonly StripeEvent[]) => void
 }
 
@@ -28,76 +29,46 @@ export type Needs = {
  * Does what was asked, once per idempotency key, and answers as Stripe does. Whatever a fault does to the way there and
  * back, an effect and the answer to its key are kept together.
  */
-export async function perform(needs: Needs, asked: Asked, fault: Fault | undefined): Promise<Answer> {
-  const requestId = stripeId('req')
-  const headers = { 'request-id': requestId, ...(asked.key === undefined ? {} : { 'idempotency-key': asked.key }) }
-  try {
-    const answer = await once(needs, asked, fault, requestId)
-    return { ...answer, headers: { ...headers, ...answer.headers } }
-  } catch (error) {
-    const failure = error instanceof StripeFailure ? error : internal(error)
-    const retry = failure.status === 409 || failure.status === 429 ? { 'stripe-should-retry': 'true' } : {}
-    return { status: failure.status, body: bodyOf(failure), headers: { ...headers, ...retry } }
-  }
-}
-
-async function once(needs: Needs, asked: Asked, fault: Fault | undefined, requestId: string): Promise<Answer> {
+export async function perform(
+  needs: Needs,
+  asked: Asked,
+  fault: Fault | undefined,
+  requestId: string,
+): Promise<Answer> {
   const { books, idempotency } = needs
-  if (asked.method === 'GET') {
-    await pause(needs.latencyMs)
-    return answerOf(
-      shown(books, { status: 200, body: get(books, asked.path, asked.params, needs.searchLagMs) }, asked.params),
-    )
-  }
-  if (asked.method !== 'POST')
-    throw new StripeFailure(405, { type: 'invalid_request_error', message: 'Only GET and POST.' }, false)
-  const { key } = asked
-  if (key === undefined) {
-    await pause(needs.latencyMs)
-    return execute(needs, asked, fault, requestId)
-  }
-  const first = idempotency.begin(key, asked.path, asked.params)
+  const { method, path, params, key } = asked
+  const until = fault?.kind === 'silence' && fault.at === 'before' ? fault.delayMs : undefined
+  const first = method === 'POST' && key !== undefined ? idempotency.begin(key, path, params) : undefined
   if (first) {
     const headers = { 'idempotent-replayed': 'true', 'original-request': first.requestId, ...doNotRetry(first.status) }
     return { status: first.status, body: first.body, headers }
   }
   try {
-    await pause(fault?.kind === 'silence' && fault.at === 'before' ? (fault.delayMs ?? 0) : needs.latencyMs)
-    return execute(needs, asked, fault, requestId)
+    await pause(until ?? needs.latencyMs)
+    if (method === 'POST') return execute(needs, asked, fault, requestId)
+    return answerOf(shown(books, { status: 200, body: get(books, path, params, needs.searchLagMs()) }, params))
   } finally {
-    idempotency.end(key)
+    if (key !== undefined) idempotency.end(key)
   }
 }
 
 /** The operation itself, in one go: its changes, its events and the answer to its key are kept together. */
 function execute(needs: Needs, asked: Asked, fault: Fault | undefined, requestId: string): Answer {
   const { books } = needs
+  const crash = fault?.kind === 'error' && staysWithKey(fault) ? fault : undefined
   const draft = books.draft({ id: requestId, key: asked.key ?? null })
   const { outcome, began } = attempt(() => {
-    if (fault?.kind === 'error' && fault.at === 'before') throw brokenDown(fault.status, true)
+    if (crash?.at === 'before') throw brokenDown(crash.status, true)
     const params = fault?.kind === 'card' ? { ...asked.params, payment_method: fault.paymentMethod } : asked.params
     return post(draft, asked.path, params, needs.url())
   })
-  const broken =
-    fault?.kind === 'error' && fault.at === 'after' ? brokenDown(fault.status, fault.kept !== false) : undefined
-  const said = broken ? { status: broken.status, body: { error: broken.body } } : outcome
-  const answer = answerOf(shown(draft, said, asked.params))
-  const kept =
-    asked.key === undefined || !began || broken?.began === false
-      ? []
-      : [
-          {
-            key: asked.key,
-            answer: {
-              ...{ endpoint: asked.path, asked: canonical(asked.params), requestId, at: books.nowMs() },
-              ...{ status: answer.status, body: answer.body },
-            },
-          },
-        ]
+  const crashed = crash?.at === 'after' ? outcomeOf(brokenDown(crash.status)) : undefined
+  const answer = answerOf(shown(draft, crashed ?? outcome, asked.params))
+  const { status, body } = answer
+  const stored = { endpoint: asked.path, asked: canonical(asked.params), status, body, requestId, at: books.nowMs() }
   const effective = outcome.status === 200 || outcome.status === 402 ? draft : books.draft()
-  const events = effective.commit(...kept)
-  needs.onChange(events)
-  return { ...answer, headers: doNotRetry(answer.status) }
+  needs.onChange(effective.commit(...(asked.key !== undefined && began ? [{ key: asked.key, answer: stored }] : [])))
+  return { ...answer, headers: doNotRetry(status) }
 }
 
 function attempt(run: () => Outcome): { outcome: Outcome; began: boolean } {
@@ -105,7 +76,7 @@ function attempt(run: () => Outcome): { outcome: Outcome; began: boolean } {
     return { outcome: run(), began: true }
   } catch (error) {
     if (!(error instanceof StripeFailure)) throw error
-    return { outcome: { status: error.status, body: { error: error.body } }, began: error.began }
+    return { outcome: outcomeOf(error), began: error.began }
   }
 }
 
@@ -114,16 +85,16 @@ const answerOf = ({ status, body }: Outcome): Answer => ({ status, body: JSON.st
 /** A 5xx of Stripe's own code stays with its key, and so it says not to retry. */
 const doNotRetry = (status: number): Record<string, string> => (status >= 500 ? { 'stripe-should-retry': 'false' } : {})
 
-export const brokenDown = (status = 500, began = false): StripeFailure =>
-  new StripeFailure(
-    status,
-    { type: 'api_error', message: 'Sorry! There was an error while talking to our database.' },
-    began,
-  )
+/** Stripe's words for an error of its own. */
+const brokenDown = (status = 500, began = true): StripeFailure =>
+  new StripeFailure(status, { type: 'api_error', message: "Something went wrong on Stripe's end." }, began)
 
-const internal = (error: unknown): StripeFailure => {
-  console.error(error)
-  return brokenDown()
+/** What is answered to a request that failed; what is not Stripe's refusal is a mistake of the double, and told. */
+export function answerTo(error: unknown): Answer {
+  if (!(error instanceof StripeFailure)) console.error(error)
+  const failure = error instanceof StripeFailure ? error : brokenDown()
+  const again = failure.status === 409 || failure.status === 429
+  return { ...answerOf(outcomeOf(failure)), headers: again ? { 'stripe-should-retry': 'true' } : {} }
 }
 
-export const bodyOf = (failure: StripeFailure): string => JSON.stringify({ error: failure.body }, null, 2)
+const outcomeOf = ({ status, body }: StripeFailure): Outcome => ({ status, body: { error: body } })

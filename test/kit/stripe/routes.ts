@@ -22,6 +22,7 @@ const KINDS: Readonly<Record<string, string>> = {
   charges: 'charge',
   refunds: 'refund',
   disputes: 'dispute',
+  events: 'event',
 }
 
 /** Runs a POST: its changes are in the draft, also those of a 402. */
@@ -33,7 +34,7 @@ export function post(draft: Draft, path: string, params: Params, url: string): O
   throw unrecognized('POST', path)
 }
 
-/** Answers a GET: one object, a page of them, events, or a search. */
+/** Answers a GET: one object, a page of them, or a search. */
 export function get(books: Books, path: string, params: Params, searchLagMs: number): object {
   const [, , collection = '', id, ...more] = path.split('/')
   if (more.length === 0 && path.startsWith('/v1/')) {
@@ -41,9 +42,6 @@ export function get(books: Books, path: string, params: Params, searchLagMs: num
     if (kind !== undefined && id === undefined) return listed(books, kind, path, params)
     if (kind === 'payment_intent' && id === 'search') return searched(books, path, params, searchLagMs)
     if (kind !== undefined && id !== undefined) return retrieved(books, kind, id)
-    const event = collection === 'events' && id !== undefined ? books.events.get(id) : undefined
-    if (event) return event
-    if (path === '/v1/balance') return { object: 'balance', livemode: false, available: [], pending: [] }
   }
   throw unrecognized('GET', path)
 }

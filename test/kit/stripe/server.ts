@@ -24,7 +24,7 @@ import { type FaultRule, openFaults } from './faults.ts'
 import { openIdempotency } from './idempotency.ts'
 import { listen } from './listen.ts'
 import type { Asked, Needs } from './perform.ts'
-import { AT_ONCE, openCourier, type Travel } from './webhooks.ts'
+import { AT_ONCE, eventOf, openCourier, type Travel } from './webhooks.ts'
 
 export type StripeOptions = {
   /** 0 for any free one, unless said. */
@@ -39,6 +39,7 @@ export type StripeOptions = {
   /** Of what is left to chance. */
   readonly seed?: number
   readonly webhooks?: Partial<Travel>
+  readonly faults?: readonly FaultRule[]
   /** How long each request takes; its idempotency key is in use meanwhile. */
   readonly latencyMs?: number
   /** How long until a search finds what was made. */
@@ -55,17 +56,19 @@ export type StripeDouble = Awaited<ReturnType<typeof startStripe>>
 /** Starts the double; see the top of this file. */
 export async function startStripe(options: StripeOptions = {}) {
   const { apiKey = 'sk_test_double', seed = 1, processingMs = 1_000, refundMs = 1_000 } = options
-  const books = openBooks(options.apiVersion ?? '2026-10-28.endive', options.journalFile)
+  const { apiVersion = '2026-10-28.endive' } = options
+  const books = openBooks(apiVersion, options.journalFile)
   const courier = openCourier(books, {
     url: options.webhookUrl,
     secrets: options.secrets ?? ['whsec_test'],
     seed,
     travel: { ...AT_ONCE, ...options.webhooks },
   })
-  const faults = openFaults(seed)
+  const faults = openFaults(seed, options.faults)
   const timers = new Set<NodeJS.Timeout>()
   const requests: Asked[] = []
   let url = ''
+  let searchLagMs = options.searchLagMs ?? 0
 
   const onChange = (events: readonly StripeEvent[]): void => {
     for (const event of events) {
@@ -91,26 +94,27 @@ export async function startStripe(options: StripeOptions = {}) {
     if (refunds === 'fail') later(refundMs, () => stripe.failRefund(object.id))
   }
 
-  const eventOf = (id: string): StripeEvent => {
-    const event = books.events.get(id)
-    if (!event) throw new Error(`No event ${id}.`)
-    return event
-  }
   const commands = {
     ...stripe,
     /** Orders faults; see `faults.ts`. */
-    faults: (...rules: readonly FaultRule[]) => faults.add(...rules),
+    faults: (...rules: FaultRule[]): void => faults.add(...rules),
     clearFaults: () => faults.clear(),
     /** How many faults that were ordered have not come yet. */
     faultsWaiting: () => faults.waiting(),
     /** Changes how webhooks travel, where to, and by which secrets they are signed; `{ hold: false }` sends what was held. */
     webhooks: (change: Parameters<typeof courier.set>[0]) => courier.set(change),
     /** Everything that happened, from the oldest on. */
-    events: (): StripeEvent[] => [...books.events.values()],
+    events: (): StripeEvent[] => books.all('event').reverse() as StripeEvent[],
+    /** The events that nobody has taken yet, from the oldest on. */
+    owed: (): string[] => [...books.undelivered],
     /** One event as it travels, signed now: for a test that hands it over itself. */
-    webhookOf: (id: string) => courier.sealed(eventOf(id)),
+    webhookOf: (id: string) => courier.sealed(eventOf(books, id)),
     /** Sends one event now, as often as asked; resolves with the receiver's status, 0 when there was no answer. */
-    deliver: (id: string): Promise<number> => courier.deliver(eventOf(id)),
+    deliver: (id: string): Promise<number> => courier.deliver(eventOf(books, id)),
+    /** How long from now on until a search finds what was made. */
+    searchLag: (ms: number): void => {
+      searchLagMs = ms
+    },
     /** What was asked through the API, from the oldest on; not kept over a restart. */
     requests: (): readonly Asked[] => requests,
   }
@@ -120,7 +124,8 @@ export async function startStripe(options: StripeOptions = {}) {
     idempotency: openIdempotency(books),
     url: () => url,
     latencyMs: options.latencyMs ?? 2,
-    searchLagMs: options.searchLagMs ?? 0,
+    searchLagMs: () => searchLagMs,
+    apiVersion,
     onChange,
   }
   const server = createServer(
@@ -132,8 +137,8 @@ export async function startStripe(options: StripeOptions = {}) {
   })
   const { port } = server.address() as AddressInfo
   url = `http://127.0.0.1:${port}`
-  for (const id of books.undelivered) courier.send(eventOf(id))
-  for (const event of books.events.values()) carryOn(event)
+  for (const id of books.undelivered) courier.send(eventOf(books, id))
+  for (const event of commands.events()) carryOn(event)
 
   return {
     ...commands,

@@ -28,6 +28,11 @@ export function signature(secrets: readonly string[], body: string, at: Date): s
   return [`t=${t}`, ...signed].join(',')
 }
 
+/** One event; fails for an id that is none. */
+export function eventOf(books: Books, id: string): StripeEvent {
+  return books.draft().read('event', id, 'id') as StripeEvent
+}
+
 /** Delivers events, each until it is answered 2xx, unless it is dropped or held. */
 export function openCourier(
   books: Books,
@@ -113,7 +118,7 @@ export function openCourier(
       url = newUrl
       secrets = newSecrets
       travel = { ...travel, ...rest }
-      if (held && !travel.hold) for (const id of books.undelivered) send(books.events.get(id)!)
+      if (held && !travel.hold) for (const id of books.undelivered) send(eventOf(books, id))
     },
     /** Stops at once; what was not delivered stays so in the books. */
     close(): void {
