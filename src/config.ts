@@ -51,6 +51,8 @@ export type Config = Readonly<{
   /** JSON file with the shop's name, countries, taxes and shipping methods; undefined means the built-in table. */
   storeFile: string | undefined
   paymentProviders: readonly PaymentProviderName[]
+  /** How long goods are held for money that comes in by hand. */
+  manualHoldDays: number
   paymentTimeoutMs: number
   /** Whether attempts take the money at once, or authorise it until staff capture it. */
   paymentCapture: 'automatic' | 'manual'
@@ -76,8 +78,8 @@ export type Config = Readonly<{
   failpoints: string
 }>
 
-export type PaymentProviderName = 'sandbox' | 'stripe'
-const PROVIDERS: readonly PaymentProviderName[] = ['sandbox', 'stripe']
+export type PaymentProviderName = 'sandbox' | 'stripe' | 'manual'
+const PROVIDERS: readonly PaymentProviderName[] = ['sandbox', 'stripe', 'manual']
 
 export type StripeKeys = Readonly<{
   secretKey: string
@@ -160,6 +162,7 @@ export function readConfig(env: Environment = process.env): Config {
     storeFile: read.path('STORE_FILE'),
     paymentProviders,
     paymentCapture: read.oneOf('PAYMENT_CAPTURE', ['automatic', 'manual'], 'automatic') as Config['paymentCapture'],
+    manualHoldDays: read.integer('MANUAL_HOLD_DAYS', 7, 1, 60),
     paymentTimeoutMs: read.integer('PAYMENT_TIMEOUT_MS', 10_000, 100, 60_000),
     sandboxUrl: read.url('SANDBOX_URL', ['http:', 'https:']),
     sandboxSecretKey: sandbox ? told(() => parseSecret(keys.SANDBOX_SECRET_KEY, 'SANDBOX_SECRET_KEY')) : '',

@@ -94,6 +94,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   addOrderNote: ofShop('support', 'fulfilment'),
   readOrderTimeline: { ...ofShop('support', 'fulfilment', 'finance'), key: true },
   capturePayment: ofShop('finance'),
+  recordReceipt: { ...ofShop('finance'), body: () => ({ amount: { amountMinor: 100, currency: 'USD' } }) },
   reviewPayment: { ...ofShop('finance'), body: () => ({ decision: 'dismiss', reason: 'Not ours' }) },
   refundPayment: ofShop('finance'),
   listPaymentWebhooks: staff('finance'),

@@ -1,4 +1,4 @@
-import { type Clock, minutesAfter } from '#kernel/clock.ts'
+import { minutesAfter } from '#kernel/clock.ts'
 import { systemActor } from '#platform/db/system.ts'
 import { newId } from '#platform/ids.ts'
 import type { Context, Platform } from '#platform/platform.ts'
@@ -18,6 +18,7 @@ import { cardTesting } from './infrastructure/card-testing.ts'
 import { paymentRoutes } from './infrastructure/http.ts'
 import * as inbox from './infrastructure/inbox-store.ts'
 import { listWebhooks } from './infrastructure/inbox-views.ts'
+import { makeManualProvider, receiveManually } from './infrastructure/manual-provider.ts'
 import * as movements from './infrastructure/movement-store.ts'
 import * as store from './infrastructure/payment-store.ts'
 import { type PaymentViews, paymentsMeasures, paymentViews } from './infrastructure/payment-views.ts'
@@ -84,6 +85,8 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     newRefundId: () => newId('ref'),
     newCaptureId: () => newId('cap'),
     minimumMinor: (currency) => Math.min(...[...providers.values()].map((provider) => provider.minimumMinor(currency))),
+    readForReceipt: (id) => attempts.readForReceipt(db, id),
+    receive: receiveManually(encryption),
     readForAttempt: (id, keyHash) => attempts.readForAttempt(db, id, keyHash),
     claimDueAttempts: () => attempts.claimDueAttempts(db, clock()),
     claimDueClosings: () => store.claimDueClosings(db, clock()),
@@ -137,11 +140,11 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
 }
 
 /** One adapter per provider that the configuration names. */
-const makeProviders = ({ watchCalls, clock }: Platform, config: Config): PaymentProvider[] =>
-  config.paymentProviders.map((name) => adapters[name]({ ...config, clock, watch: watchCalls(name) }))
+const makeProviders = ({ watchCalls, clock, db }: Platform, config: Config): PaymentProvider[] =>
+  config.paymentProviders.map((name) => adapters[name]({ ...config, clock, db, watch: watchCalls(name) }))
 
-type Outside = Config & { readonly clock: Clock; readonly watch: CallWatch }
-const adapters: Readonly<Record<PaymentProviderName, (of: Outside) => PaymentProvider>> = {
+type Surroundings = Config & Pick<Platform, 'clock' | 'db'> & { readonly watch: CallWatch }
+const adapters: Readonly<Record<PaymentProviderName, (of: Surroundings) => PaymentProvider>> = {
   sandbox: ({ sandboxUrl, sandboxSecretKey, sandboxWebhookSecret, paymentTimeoutMs, watch }) =>
     makeSandboxClient({
       url: sandboxUrl,
@@ -154,4 +157,5 @@ const adapters: Readonly<Record<PaymentProviderName, (of: Outside) => PaymentPro
     if (!stripe) throw new Error('Stripe has no keys.')
     return makeStripeClient({ ...stripe, timeoutMs, clock, watch })
   },
+  manual: ({ db, clock, manualHoldDays }) => makeManualProvider(db, clock, manualHoldDays),
 }

@@ -4,10 +4,11 @@ import type { Command, Perform } from '#platform/db/perform.ts'
 import type { Single } from '#platform/db/work.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 import { type Attempt, type AttemptStatus, isDecline, type Word } from '../domain/attempt.ts'
-import { assertPayable, type Payment } from '../domain/payment.ts'
+import { assertPayable, objectKeyOf, type Payment } from '../domain/payment.ts'
 import { refuse } from '../domain/problems.ts'
 import { askAbout, chargeOnce } from './ask-provider.ts'
 import type { KeptBytes, Replay, RequestKey } from './changes.ts'
+import { inProgress, leaveObject } from './leave-object.ts'
 import type { Charge, PaymentProvider, PaymentProviders } from './payment-provider.ts'
 import type { SettlePayments } from './settle-payments.ts'
 
@@ -75,7 +76,7 @@ export type AttemptPaymentNeeds = {
 /**
  * Tries to pay: the intent is committed, the provider called with no connection held, the outcome recorded. The
  * attempt's row is its receipt: the same key gets the first answer, and after a crash the provider is asked, never
- * charged again. A decline is an outcome. Refuses payments.not-found, .unknown-method, .attempt-in-progress,
+ * charged again. A decline is an outcome. Refuses payments.not-found, .unknown-method, .amount-too-small, .attempt-in-progress,
  * .already-captured, .already-authorised, .cancelled, .in-review, .too-many-declines and orders.hold-expired.
  */
 export const attemptPayment =
@@ -86,9 +87,10 @@ export const attemptPayment =
     if (seen.mine) return answerAgain(needs, command, wanted, seen.payment, seen.mine)
     const provider = needs.providers.get(wanted.method)
     if (!provider) throw refuse('payments.unknown-method')
+    refuseTooLittle(provider, seen.payment)
     const now = needs.clock()
     assertPayable(seen.payment, now)
-    await leaveObject(needs, command, seen, provider)
+    await leaveObject(needs, command, seen.payment, seen.live, provider.name)
     const payer = await beginTry(needs, command, seen.payment)
     let declined = false
     try {
@@ -110,30 +112,10 @@ export const attemptPayment =
     }
   }
 
-/**
- * A buyer who changes their mind, while a bank waits for their approval or by another provider, leaves the object of before:
- * it is cancelled there first, so that only one can ever be paid. One that is being charged or processed is not left.
- */
-async function leaveObject(
-  needs: AttemptPaymentNeeds,
-  command: Command,
-  { payment, live }: PaymentForAttempt,
-  provider: PaymentProvider,
-): Promise<void> {
-  const { providerPaymentId } = payment
-  const elsewhere = payment.provider !== provider.name
-  const waits = live === 'requiresAction' || (elsewhere && live === 'processing')
-  if (live !== null && !waits) throw inProgress()
-  if (providerPaymentId === null || !(waits || elsewhere)) return
-  const left = needs.providers.get(payment.provider ?? '')
-  if (!left) throw inProgress()
-  const found = await left.cancel(providerPaymentId).catch((error: unknown) => {
-    needs.log.warn({ err: error, paymentId: payment.id, provider: left.name }, 'a payment could not be left')
-    throw inProgress()
-  })
-  await needs.perform(command, (work) => needs.settlePayments(work, [{ paymentId: payment.id, word: { found } }]))
-  if (found.status === 'succeeded') throw refuse('payments.already-captured')
-  if (found.status !== 'cancelled') throw inProgress()
+/** Each provider has a minimum of its own; the order only had to reach the least of them. */
+function refuseTooLittle(provider: PaymentProvider, { amount }: Payment): void {
+  const least = { amountMinor: provider.minimumMinor(amount.currency), currency: amount.currency }
+  if (amount.amountMinor < least.amountMinor) throw refuse('payments.amount-too-small', undefined, { least })
 }
 
 /** Refuses payments.too-many-declines, before the provider hears of it. */
@@ -150,8 +132,6 @@ async function beginTry(
   throw refuse('payments.too-many-declines', undefined, { retryAfterSeconds })
 }
 
-const inProgress = () => refuse('payments.attempt-in-progress', undefined, { retryAfterSeconds: 1 })
-
 const charge = (
   { log, capture }: AttemptPaymentNeeds,
   provider: PaymentProvider,
@@ -167,7 +147,7 @@ const charge = (
     provider,
     {
       ...{ paymentId, orderId, attemptId, providerPaymentId, amount, capture, token, returnUrl },
-      objectKey: objectsLeft === 0 ? paymentId : `${paymentId}-${objectsLeft}`,
+      objectKey: objectKeyOf({ id: paymentId, objectsLeft }),
     },
     log,
   )

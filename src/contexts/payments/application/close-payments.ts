@@ -26,8 +26,9 @@ export const closePayments =
     const payments = await needs.lockPayments(work, ids)
     const live = new Map((await needs.attemptsOf(work, ids, [])).filter(isLive).map((one) => [one.paymentId, one]))
     const closed = payments.map((payment) => {
-      const processingMaxMinutes = needs.providers.get(payment.provider ?? '')?.processingMaxMinutes ?? 0
-      return { before: payment, ...close(payment, live.get(payment.id), reason, work.now, { processingMaxMinutes }) }
+      const { processingMaxMinutes = 0, cancelsProcessing = false } = needs.providers.get(payment.provider ?? '') ?? {}
+      const limits = { processingMaxMinutes, cancelsProcessing }
+      return { before: payment, ...close(payment, live.get(payment.id), reason, work.now, limits) }
     })
     await needs.saveChanges(work, {
       payments: closed.filter(({ before, payment }) => payment !== before).map(({ payment }) => payment),

@@ -52,6 +52,8 @@ export type PaymentProvider = {
   readonly name: string
   /** How long a payment that is `processing` there may keep its order's stock. */
   readonly processingMaxMinutes: number
+  /** Whether a payment that is `processing` there can still be cancelled: it waits for its buyer, not for a bank. */
+  readonly cancelsProcessing: boolean
   /** The least amount it takes, in minor units. */
   minimumMinor(currency: Currency): number
   /** Creates the provider's object or confirms it again; once per attempt, however often it is asked. */

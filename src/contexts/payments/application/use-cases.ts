@@ -4,6 +4,7 @@ import { type ClosePaymentsNeeds, closePayments } from './close-payments.ts'
 import { type HealPaymentsNeeds, healPayments } from './heal-payments.ts'
 import { type OpenPaymentNeeds, openPayment } from './open-payment.ts'
 import { compareWithProviders, type ReconcileNeeds, reconcilePayments } from './reconcile-payments.ts'
+import { prepareReceipt, type RecordReceiptNeeds, recordReceipt } from './record-receipt.ts'
 import { type RefundNeeds, refundInFull, refundPayment, sendDueRefunds } from './refund-payment.ts'
 import { type ReplayWebhooksNeeds, replayParked, replayWebhook } from './replay-webhooks.ts'
 import { type ReviewNeeds, reviewPayment } from './review-payment.ts'
@@ -23,6 +24,7 @@ export type PaymentsNeeds = OpenPaymentNeeds &
   RefundNeeds &
   Settled<CaptureNeeds> &
   ReviewNeeds &
+  Settled<RecordReceiptNeeds> &
   Settled<ReconcileNeeds>
 
 /** Everything that payments can be asked to do. */
@@ -39,6 +41,8 @@ export function paymentsUseCases(needs: PaymentsNeeds) {
     healPayments: healPayments(settled),
     capturePayment: capturePayment(settled),
     captureDue: captureDue(settled),
+    prepareReceipt: prepareReceipt(settled),
+    recordReceipt: recordReceipt(settled),
     reviewPayment: reviewPayment(needs),
     refundPayment: refundPayment(needs),
     refundInFull: refundInFull(needs),

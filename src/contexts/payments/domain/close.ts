@@ -10,6 +10,7 @@ export type Closing =
 export type ClosingLimits = {
   /** How long a payment that its provider is processing keeps its order's stock. */
   readonly processingMaxMinutes: number
+  readonly cancelsProcessing: boolean
 }
 
 /** How long an unreachable provider can keep a payment from closing. */
@@ -27,7 +28,7 @@ export function close(
   live: Attempt | undefined,
   reason: ClosingReason,
   now: Date,
-  { processingMaxMinutes }: ClosingLimits,
+  { processingMaxMinutes, cancelsProcessing }: ClosingLimits,
 ): { payment: Payment; closing: Closing; events: readonly DomainEvent[] } {
   const stay = (closing: Closing, changed = payment) => ({ payment: changed, closing, events: [] })
   const busy = (until: Date, changed = payment) =>
@@ -39,7 +40,8 @@ export function close(
   if (payment.status === 'authorised' && payment.captureMinor !== null) return busy(minutesAfter(now, 1))
   if (reason === 'expired' && payment.authorisedUntil && payment.authorisedUntil > now)
     return busy(payment.authorisedUntil)
-  const processedBy = live?.status === 'processing' ? minutesAfter(live.createdAt, processingMaxMinutes) : now
+  const isProcessing = live?.status === 'processing' && !(reason === 'cancelled' && cancelsProcessing)
+  const processedBy = isProcessing ? minutesAfter(live.createdAt, processingMaxMinutes) : now
   if (processedBy > now) return busy(lookAgain(processedBy, now))
   const closingSince = payment.closingSince ?? now
   const overdue = minutesAfter(closingSince, CLOSE_ANYWAY_AFTER_MINUTES) <= now || live?.status === 'processing'

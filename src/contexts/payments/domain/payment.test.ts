@@ -176,7 +176,7 @@ describe('settling', () => {
 })
 
 describe('closing', () => {
-  const limits = { processingMaxMinutes: 60 }
+  const limits = { processingMaxMinutes: 60, cancelsProcessing: false }
   const lapsed = { payableUntil: now }
   const there = { ...lapsed, provider: 'sandbox', providerPaymentId: 'sbx_1' }
   test.each([
@@ -209,6 +209,17 @@ describe('closing', () => {
     const wasCancelled = (payment as Partial<Payment>).status === 'cancelled'
     expect(closed.events.length).toBe(outcome === 'cancelled' && !wasCancelled ? 1 : 0)
   })
+})
+
+test('who waits for a transfer can cancel it at any time', () => {
+  const payment = aPayment({ provider: 'manual', providerPaymentId: 'manual_1' })
+  const live = anAttempt({ status: 'processing' })
+  const limits = { processingMaxMinutes: 10_000, cancelsProcessing: true }
+  expect(close(payment, live, 'cancelled', now, limits)).toMatchObject({
+    payment: { status: 'cancelled', closeAt: now },
+    closing: { outcome: 'cancelled' },
+  })
+  expect(close({ ...payment, payableUntil: now }, live, 'expired', now, limits).closing.outcome).toBe('busy')
 })
 
 describe('refunds', () => {

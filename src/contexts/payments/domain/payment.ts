@@ -74,6 +74,10 @@ export const leaveObject = (payment: Payment): Payment => ({
   objectsLeft: payment.objectsLeft + 1,
 })
 
+/** The key under which a payment makes its object at a provider: the same for all attempts, until it left one behind. */
+export const objectKeyOf = ({ id, objectsLeft }: Pick<Payment, 'id' | 'objectsLeft'>): string =>
+  objectsLeft === 0 ? id : `${id}-${objectsLeft}`
+
 /** A fact about a payment: ids and amounts only. */
 export const event = (type: `payments.${string}.v1`, { id, orderId }: Payment, data: object): DomainEvent => ({
   type,

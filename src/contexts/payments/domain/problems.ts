@@ -90,6 +90,17 @@ export const paymentsProblems = {
     title: 'More than was authorised',
     advice: 'Capture at most `authorised`; leave the amount out to capture all of it.',
   },
+  'payments.not-recordable': {
+    kind: 'conflict',
+    title: 'Money by hand cannot be recorded here',
+    advice:
+      'Switch the manual provider on; a payment that is authorised or cancelled at another provider ends there first.',
+  },
+  'payments.amount-mismatch': {
+    kind: 'invalid',
+    title: 'Another amount than is owed',
+    advice: 'Record exactly `owed`: ask the buyer for the rest, or send the money back and cancel the order.',
+  },
   'payments.not-in-review': {
     kind: 'conflict',
     title: 'Nothing waits for a decision',

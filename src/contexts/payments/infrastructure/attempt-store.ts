@@ -4,6 +4,7 @@ import type { Reader, Single, Work } from '#platform/db/work.ts'
 import type { NewAttempt, PaymentForAttempt } from '../application/attempt-payment.ts'
 import type { DuePayment } from '../application/heal-payments.ts'
 import type { Attempt, AttemptStatus } from '../domain/attempt.ts'
+import type { Payment } from '../domain/payment.ts'
 import { PAYMENT, type PaymentRow, toPayment } from './payment-store.ts'
 
 type AttemptRow = {
@@ -72,6 +73,18 @@ export async function readForAttempt(
     live: row.live,
     mine: attempt && { ...toAttempt(attempt), requestHash, sealedAnswer, provider: attempt.provider },
   }
+}
+
+/** A payment and the state of its live attempt. */
+export async function readForReceipt(
+  db: Reader,
+  id: PaymentId,
+): Promise<{ payment: Payment; live: AttemptStatus | null } | undefined> {
+  const { rows } = await sql<PaymentRow & { live: AttemptStatus | null }>`
+    select ${PAYMENT},
+      (select l.status from payments.attempts l where l.payment_id = p.id and l.lease_until is not null) as live
+    from payments.payments p where p.id = ${id}`.execute(db)
+  return rows[0] && { payment: toPayment(rows[0]), live: rows[0].live }
 }
 
 /**

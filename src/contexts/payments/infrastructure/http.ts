@@ -65,6 +65,7 @@ export const paymentRoutes =
           refuses: [
             'payments.not-found',
             'payments.unknown-method',
+            'payments.amount-too-small',
             'payments.attempt-in-progress',
             'payments.already-captured',
             'payments.already-authorised',

@@ -61,6 +61,7 @@ export function makeSandboxClient(options: {
   return {
     name: SANDBOX,
     processingMaxMinutes: PROCESSING_MAX_MINUTES,
+    cancelsProcessing: false,
     minimumMinor: () => MINIMUM_MINOR,
     charge: async (charge) => {
       const signal = http.deadline()

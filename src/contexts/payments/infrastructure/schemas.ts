@@ -99,6 +99,15 @@ const AmountBody = closed({
 
 export const CaptureBody = named('NewCapture', closed({ amount: Type.Optional(AmountBody) }))
 
+export const ReceiptBody = named(
+  'NewReceipt',
+  closed({
+    amount: AmountBody,
+    reference: Type.Optional(textSchema(200)),
+    receivedAt: Type.Optional(TimeSchema),
+  }),
+)
+
 export const ReviewBody = named(
   'ReviewDecision',
   closed({

@@ -1,17 +1,33 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { ok } from '#platform/http/answer.ts'
+import type { PaymentId } from '#kernel/ids.ts'
+import type { Work } from '#platform/db/work.ts'
+import { created, ok } from '#platform/http/answer.ts'
 import { closed, idSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import type { PaymentsUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
-import { captureView, refundView, viewPayment } from './payment-views.ts'
+import { captureView, type PaymentView, refundView, viewPayment } from './payment-views.ts'
 import { commandOf, keyOf, receiptOf, sendReplay } from './replays.ts'
-import { CaptureBody, CaptureSchema, PaymentSchema, RefundBody, RefundSchema, ReviewBody } from './schemas.ts'
+import {
+  CaptureBody,
+  CaptureSchema,
+  PaymentSchema,
+  ReceiptBody,
+  RefundBody,
+  RefundSchema,
+  ReviewBody,
+} from './schemas.ts'
 
 const Params = closed({ id: idSchema('pay') })
 const tags = ['payments']
 
-/** Payments as staff work on them: take authorised money, give money back, decide about money that does not fit. */
+async function show(work: Work, id: PaymentId): Promise<PaymentView> {
+  const seen = await viewPayment(work.tx, id)
+  if (!seen) throw refuse('payments.not-found')
+  return seen.view
+}
+
+/** Payments as staff work on them: take and record money, give it back, decide about money that does not fit. */
 export const staffRoutes =
   (use: PaymentsUseCases, platform: Platform): FastifyPluginAsyncTypebox =>
   async (app) => {
@@ -93,6 +109,45 @@ export const staffRoutes =
     )
 
     app.post(
+      '/payments/:id/receipts',
+      {
+        schema: {
+          operationId: 'recordReceipt',
+          summary: 'Say that the money came in by bank transfer, invoice or cash',
+          description:
+            'Once, and all of it: the order is paid. What the payment has at another provider is cancelled there first. For an order that has lapsed it is money that lands late: its goods are held again, or it is refunded.',
+          tags,
+          params: Params,
+          body: ReceiptBody,
+          response: { 201: PaymentSchema },
+        },
+        config: {
+          permission: 'payments:record',
+          idempotency: 'required',
+          refuses: [
+            'payments.not-found',
+            'payments.already-captured',
+            'payments.in-review',
+            'payments.not-recordable',
+            'payments.attempt-in-progress',
+            'payments.currency-mismatch',
+            'payments.amount-mismatch',
+          ],
+        },
+      },
+      async (request, reply) => {
+        const { id } = request.params
+        const { receivedAt, ...receipt } = request.body
+        await use.prepareReceipt(commandOf(request), id)
+        return platform.answer(request, reply, async (work) => {
+          const time = receivedAt === undefined ? {} : { receivedAt: new Date(receivedAt) }
+          await use.recordReceipt(work, id, { ...receipt, ...time })
+          return created(await show(work, id), `/v1/payments/${id}`)
+        })
+      },
+    )
+
+    app.post(
       '/payments/:id/review',
       {
         schema: {
@@ -119,9 +174,7 @@ export const staffRoutes =
       (request, reply) =>
         platform.answer(request, reply, async (work) => {
           await use.reviewPayment(work, request.params.id, request.body)
-          const seen = await viewPayment(work.tx, request.params.id)
-          if (!seen) throw refuse('payments.not-found')
-          return ok(seen.view)
+          return ok(await show(work, request.params.id))
         }),
     )
   }

@@ -121,6 +121,7 @@ export function makeStripeClient(options: {
   return {
     name: STRIPE,
     processingMaxMinutes: PROCESSING_MAX_MINUTES,
+    cancelsProcessing: false,
     minimumMinor: stripeMinimumMinor,
     charge: async (charge) => {
       const { providerPaymentId } = charge
