@@ -18,8 +18,13 @@ export type SandboxPayment = {
   readonly currency: string
   readonly capture: 'automatic' | 'manual'
   readonly createdAt: string
+  /** What it was last confirmed with: it says how that went, and what comes afterwards. */
+  token: string | null
   status: 'requires_payment_method' | 'requires_action' | 'processing' | 'requires_capture' | 'succeeded' | 'cancelled'
+  /** When money that is only authorised is let go. */
+  authorisedUntil: string | null
   amountCaptured: number
+  /** By refunds that are pending or have succeeded. */
   amountRefunded: number
   refunds: readonly SandboxRefund[]
   disputes: readonly SandboxDispute[]
@@ -32,9 +37,12 @@ export type SandboxPayment = {
 /** The buyer's bank wants the money back: while it is open, and for good when it is lost, the amount is not the shop's. */
 export type SandboxDispute = {
   readonly id: string
+  readonly payment: string
   readonly amount: number
+  readonly currency: string
   readonly reason: string
   readonly status: 'open' | 'won' | 'lost'
+  readonly createdAt: string
 }
 
 export type SandboxRefund = {
@@ -42,7 +50,7 @@ export type SandboxRefund = {
   readonly payment: string
   readonly amount: number
   readonly currency: string
-  readonly status: 'succeeded'
+  readonly status: 'pending' | 'succeeded' | 'failed'
   readonly metadata: Record<string, string>
   readonly createdAt: string
 }
@@ -52,7 +60,11 @@ export type SandboxEvent = {
   readonly id: string
   readonly type: string
   readonly createdAt: string
-  readonly data: { readonly payment: SandboxPayment; readonly refund?: SandboxRefund }
+  readonly data: {
+    readonly payment: SandboxPayment
+    readonly refund?: SandboxRefund
+    readonly dispute?: SandboxDispute
+  }
 }
 
 /** The first answer to an Idempotency-Key, and what was asked with it. */
@@ -60,6 +72,7 @@ export type StoredAnswer = { readonly asked: string; readonly status: number; re
 
 type Entry =
   | { payment: SandboxPayment }
+  /** Of journals from before payments had their refunds in them. */
   | { refund: SandboxRefund }
   | { event: SandboxEvent }
   | { delivered: string }
@@ -78,20 +91,27 @@ export const sandboxId = (kind: 'pay' | 'ref' | 'evt' | 'dis'): string =>
 export function openLedger(journalFile: string | undefined) {
   const payments = new Map<string, SandboxPayment>()
   const byReference = new Map<string, string[]>()
-  const refunds = new Map<string, SandboxRefund>()
+  const disputed = new Map<string, string>()
   const undelivered = new Map<string, SandboxEvent>()
   const answers = new Map<string, StoredAnswer>()
 
+  const embed = (refund: SandboxRefund): void => {
+    const payment = payments.get(refund.payment)
+    if (payment && !payment.refunds.some(({ id }) => id === refund.id))
+      payments.set(payment.id, { ...payment, refunds: [...payment.refunds, refund] })
+  }
+
   const apply = (entry: Entry): void => {
     if ('payment' in entry) {
-      const { id, reference } = entry.payment
+      const { id, reference, disputes } = entry.payment
       if (!payments.has(id)) {
         const same = byReference.get(reference)
         if (same) same.push(id)
         else byReference.set(reference, [id])
       }
       payments.set(id, entry.payment)
-    } else if ('refund' in entry) refunds.set(entry.refund.id, entry.refund)
+      for (const dispute of disputes) disputed.set(dispute.id, id)
+    } else if ('refund' in entry) embed(entry.refund)
     else if ('event' in entry) undelivered.set(entry.event.id, entry.event)
     else if ('delivered' in entry) undelivered.delete(entry.delivered)
     else answers.set(entry.key, entry.answer)
@@ -102,18 +122,17 @@ export function openLedger(journalFile: string | undefined) {
       ? undefined
       : openJournal(journalFile, apply, () => [
           ...[...payments.values()].map((payment) => ({ payment })),
-          ...[...refunds.values()].map((refund) => ({ refund })),
           ...[...undelivered.values()].map((event) => ({ event })),
           ...[...answers].map(([key, answer]) => ({ key, answer })),
         ])
 
   return {
     payments: payments as ReadonlyMap<string, SandboxPayment>,
-    refunds: refunds as ReadonlyMap<string, SandboxRefund>,
     undelivered: undelivered as ReadonlyMap<string, SandboxEvent>,
     answers: answers as ReadonlyMap<string, StoredAnswer>,
     ofReference: (reference: string): SandboxPayment[] =>
       (byReference.get(reference) ?? []).map((id) => payments.get(id)!),
+    ofDispute: (disputeId: string): SandboxPayment | undefined => payments.get(disputed.get(disputeId) ?? ''),
     /** Keeps entries together: all of them or, if the process dies before, none. */
     keep(...entries: readonly Entry[]): void {
       if (journal !== undefined) writeSync(journal, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
@@ -125,12 +144,18 @@ export function openLedger(journalFile: string | undefined) {
   }
 }
 
+/** An entry, of an older journal too, with all that a payment has by now. */
+const completed = (entry: Entry): Entry =>
+  'payment' in entry ? { payment: { ...SINCE_ADDED, ...entry.payment } } : entry
+
+const SINCE_ADDED: Partial<SandboxPayment> = { token: null, authorisedUntil: null, refunds: [], disputes: [] }
+
 /** Reads the journal back and rewrites it as what it amounts to, so that it does not grow over restarts. */
 function openJournal(file: string, apply: (entry: Entry) => void, snapshot: () => Entry[]): number {
   if (existsSync(file)) {
     const lines = readFileSync(file, 'utf8').split('\n')
     // The last element is empty, or a line that a dying process did not finish and therefore never answered for.
-    for (const line of lines.slice(0, -1)) apply(JSON.parse(line) as Entry)
+    for (const line of lines.slice(0, -1)) apply(completed(JSON.parse(line) as Entry))
   }
   writeFileSync(`${file}.new`, '')
   for (const entry of snapshot()) appendFileSync(`${file}.new`, `${JSON.stringify(entry)}\n`)

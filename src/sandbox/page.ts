@@ -1,16 +1,27 @@
 import type { SandboxPayment } from './ledger.ts'
+import { leftOf } from './refunds.ts'
 
-/** The page where a buyer approves or refuses, as a bank's would be. */
-export const actionPage = (payment: SandboxPayment): string =>
-  html(`<h1>Approve this payment?</h1>${summary(payment)}
-<form method="post" action="/pay/${payment.id}/approve"><button autofocus>Approve</button></form>
-<form method="post" action="/pay/${payment.id}/refuse"><button>Refuse</button></form>`)
+/** A payment as its buyer's bank shows it: to approve or refuse, to dispute, and the end of a dispute. */
+export function bankPage(payment: SandboxPayment): string {
+  const { status, disputes } = payment
+  if (status === 'requires_action')
+    return html(
+      `<h1>Approve this payment?</h1>${summary(payment)}${buttons(payment, { approve: 'Approve', refuse: 'Refuse' })}`,
+    )
+  const open = disputes.some((dispute) => dispute.status === 'open')
+  const verdicts: Record<string, string> = open
+    ? { won: 'The shop wins', lost: 'The shop loses' }
+    : status === 'succeeded' && leftOf(payment) > 0
+      ? { dispute: 'Dispute it' }
+      : {}
+  return html(`<h1>This payment is ${open ? 'disputed' : status.replaceAll('_', ' ')}</h1>${summary(payment)}
+${buttons(payment, verdicts)}<p>You can go back to the shop.</p>`)
+}
 
-/** What a buyer sees when nothing is asked of them. */
-export const donePage = (payment: SandboxPayment): string =>
-  html(
-    `<h1>This payment is ${payment.status.replaceAll('_', ' ')}</h1>${summary(payment)}<p>You can go back to the shop.</p>`,
-  )
+const buttons = ({ id }: SandboxPayment, verdicts: Readonly<Record<string, string>>) =>
+  Object.entries(verdicts)
+    .map(([verdict, label]) => `<form method="post" action="/pay/${id}/${verdict}"><button>${label}</button></form>`)
+    .join('\n')
 
 // Id and currency are the sandbox's own and checked; nothing here is a caller's free text.
 const summary = ({ id, amount, currency }: SandboxPayment) =>

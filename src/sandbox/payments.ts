@@ -1,4 +1,11 @@
-import { type Ledger, type SandboxEvent, type SandboxPayment, type SandboxRefund, sandboxId } from './ledger.ts'
+import {
+  type Ledger,
+  type SandboxDispute,
+  type SandboxEvent,
+  type SandboxPayment,
+  type SandboxRefund,
+  sandboxId,
+} from './ledger.ts'
 
 /** What is wrong with a request, with its HTTP status; answered as `{"error": {code, message}}`. */
 export class SandboxError extends Error {
@@ -12,9 +19,24 @@ export class SandboxError extends Error {
 }
 
 /** What a request changed, to be kept and told together with its answer. */
-export type Change = { payment: SandboxPayment; refund?: SandboxRefund; tell?: string; answerAfterMs?: number }
+export type Change = {
+  payment: SandboxPayment
+  refund?: SandboxRefund
+  dispute?: SandboxDispute
+  tell?: string
+  answerAfterMs?: number
+}
 
-export type Timing = { readonly answerLateMs: number; readonly processingMs: number }
+export type Timing = {
+  readonly answerLateMs: number
+  /** How long it takes what does not happen at once. */
+  readonly processingMs: number
+  /** How long authorised money waits to be captured. */
+  readonly authorisedMs: number
+}
+
+/** Tokens that pay at once; what comes after that is told in coming.ts and refunds.ts. */
+const PAYS = ['tok_ok', 'tok_timeout', 'tok_dispute', 'tok_refund_pending', 'tok_refund_fails', 'tok_refund_returned']
 
 export type NewPayment = {
   reference: string
@@ -41,7 +63,9 @@ export function createPayment(wanted: NewPayment, url: string, timing: Timing): 
     currency,
     capture,
     createdAt: new Date().toISOString(),
+    token: null,
     status: 'requires_payment_method',
+    authorisedUntil: null,
     amountCaptured: 0,
     amountRefunded: 0,
     refunds: [],
@@ -65,12 +89,13 @@ export function confirmPayment(
     throw notNow(payment, 'confirmed')
   const tried: SandboxPayment = {
     ...payment,
+    token: token ?? null,
     nextAction: null,
     lastError: null,
     metadata: { ...payment.metadata, ...metadata },
   }
-  if (token === 'tok_ok') return succeed(tried)
-  if (token === 'tok_timeout') return { ...succeed(tried), answerAfterMs: timing.answerLateMs }
+  if (token === 'tok_timeout') return { ...succeed(tried, timing), answerAfterMs: timing.answerLateMs }
+  if (token !== undefined && PAYS.includes(token)) return succeed(tried, timing)
   if (token === 'tok_declined') return fail(tried, 'card_declined', 'The card was declined.')
   if (token === 'tok_error') throw new SandboxError(500, 'internal_error', 'Something went wrong.')
   if (token === 'tok_processing') return { payment: { ...tried, status: 'processing' }, tell: 'payment.processing' }
@@ -81,18 +106,22 @@ export function confirmPayment(
   throw new SandboxError(
     422,
     'unknown_token',
-    'No such token: tok_ok, tok_declined, tok_requires_action, tok_processing, tok_timeout or tok_error.',
+    `No such token: ${[...PAYS, 'tok_declined', 'tok_requires_action', 'tok_processing', 'tok_error'].join(', ')}.`,
   )
 }
 
 /** What becomes of a payment that its buyer approved, or that was being processed. */
-export const succeed = (payment: SandboxPayment): Change =>
-  payment.capture === 'manual'
-    ? { payment: { ...payment, nextAction: null, status: 'requires_capture' }, tell: 'payment.authorised' }
-    : {
-        payment: { ...payment, nextAction: null, status: 'succeeded', amountCaptured: payment.amount },
-        tell: 'payment.succeeded',
-      }
+export function succeed(payment: SandboxPayment, { authorisedMs }: Timing): Change {
+  const approved = { ...payment, nextAction: null }
+  if (payment.capture === 'automatic') return taken(approved, payment.amount)
+  const authorisedUntil = new Date(Date.now() + authorisedMs).toISOString()
+  return { payment: { ...approved, status: 'requires_capture', authorisedUntil }, tell: 'payment.authorised' }
+}
+
+const taken = (payment: SandboxPayment, amountCaptured: number): Change => ({
+  payment: { ...payment, status: 'succeeded', authorisedUntil: null, amountCaptured },
+  tell: 'payment.succeeded',
+})
 
 /** A decline: the payment stays and may be tried again. */
 export const fail = (payment: SandboxPayment, code: string, message: string): Change => ({
@@ -105,52 +134,28 @@ export function capturePayment(payment: SandboxPayment, { amount = payment.amoun
   if (payment.status !== 'requires_capture') throw notNow(payment, 'captured')
   if (!Number.isSafeInteger(amount) || amount < 1 || amount > payment.amount)
     throw invalid('amount must be 1 to what was authorised.')
-  return { payment: { ...payment, status: 'succeeded', amountCaptured: amount }, tell: 'payment.succeeded' }
+  return taken(payment, amount)
 }
 
 /** Ends a payment that has not taken money; again on a cancelled one is no error. */
 export function cancelPayment(payment: SandboxPayment): Change {
   if (payment.status === 'cancelled') return { payment }
   if (payment.status === 'succeeded' || payment.status === 'processing') throw notNow(payment, 'cancelled')
-  return { payment: { ...payment, status: 'cancelled', nextAction: null }, tell: 'payment.cancelled' }
-}
-
-/** Gives money back, never more than was taken. */
-export function refundPayment(
-  payment: SandboxPayment,
-  { amount, metadata = {} }: { amount?: number; metadata?: Record<string, string> },
-): Change & { refund: SandboxRefund } {
-  if (payment.status !== 'succeeded') throw notNow(payment, 'refunded')
-  if (amount === undefined || !Number.isSafeInteger(amount) || amount < 1)
-    throw invalid('amount must be a whole number above 0.')
-  if (payment.amountRefunded + amount > payment.amountCaptured)
-    throw new SandboxError(409, 'refund_exceeds_captured', 'More than was captured cannot be refunded.')
-  const refund: SandboxRefund = {
-    id: sandboxId('ref'),
-    payment: payment.id,
-    amount,
-    currency: payment.currency,
-    status: 'succeeded',
-    metadata,
-    createdAt: new Date().toISOString(),
+  return {
+    payment: { ...payment, status: 'cancelled', authorisedUntil: null, nextAction: null },
+    tell: 'payment.cancelled',
   }
-  const refunded = {
-    ...payment,
-    amountRefunded: payment.amountRefunded + amount,
-    refunds: [...payment.refunds, refund],
-  }
-  return { payment: refunded, refund, tell: 'refund.succeeded' }
 }
 
 /** The event that tells of a change, if it tells. */
-export const eventOf = ({ payment, refund, tell }: Change): SandboxEvent | undefined =>
+export const eventOf = ({ payment, refund, dispute, tell }: Change): SandboxEvent | undefined =>
   tell === undefined
     ? undefined
     : {
         id: sandboxId('evt'),
         type: tell,
         createdAt: new Date().toISOString(),
-        data: refund === undefined ? { payment } : { payment, refund },
+        data: { payment, ...(refund && { refund }), ...(dispute && { dispute }) },
       }
 
 /** The payment of this id, or a 404. */
@@ -160,6 +165,8 @@ export function findPayment(ledger: Ledger, id: string): SandboxPayment {
   return payment
 }
 
-const invalid = (message: string) => new SandboxError(422, 'invalid_request', message)
-const notNow = (payment: SandboxPayment, done: string) =>
+/** What is not as the request says it. */
+export const invalid = (message: string) => new SandboxError(422, 'invalid_request', message)
+/** What cannot be done to a payment in its present state. */
+export const notNow = (payment: SandboxPayment, done: string) =>
   new SandboxError(409, 'payment_unexpected_state', `A payment that is ${payment.status} cannot be ${done}.`)

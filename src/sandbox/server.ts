@@ -1,8 +1,11 @@
 import { timingSafeEqual } from 'node:crypto'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { openLedger, type SandboxPayment, type SandboxRefund } from './ledger.ts'
-import { actionPage, donePage } from './page.ts'
+import { comingOf } from './coming.ts'
+import { closeDispute, openDispute } from './disputes.ts'
+import { type Answer, parse, read, send } from './http.ts'
+import { openLedger, type SandboxDispute, type SandboxPayment, type SandboxRefund } from './ledger.ts'
+import { bankPage } from './page.ts'
 import {
   type Change,
   cancelPayment,
@@ -12,10 +15,10 @@ import {
   eventOf,
   fail,
   findPayment,
-  refundPayment,
   SandboxError,
   succeed,
 } from './payments.ts'
+import { refundPayment } from './refunds.ts'
 import { openCourier } from './webhooks.ts'
 
 export type SandboxOptions = {
@@ -35,29 +38,35 @@ export type SandboxOptions = {
   readonly seed?: number
   /** How late `tok_timeout` is answered. */
   readonly answerLateMs?: number
-  /** How long `tok_processing` takes. */
+  /** How long it takes what a token only lets happen later: `tok_processing`, `tok_dispute`, `tok_refund_…`. */
   readonly processingMs?: number
+  /** How long authorised money waits to be captured: 7 days unless given. */
+  readonly authorisedMs?: number
 }
 
 export type Sandbox = {
   readonly url: string
   /** The provider's own books: an independent witness. */
-  ledger(): { payments: SandboxPayment[]; refunds: SandboxRefund[] }
+  ledger(): { payments: SandboxPayment[]; refunds: SandboxRefund[]; disputes: SandboxDispute[] }
   close(): Promise<void>
 }
 
-const BODY_LIMIT_BYTES = 65_536
 const PAGE = 100
-type Answer = { status: number; body: string; type?: string; location?: string; afterMs?: number }
+const WEEK_MS = 7 * 24 * 3_600_000
 
 /**
  * Starts the sandbox: a payment provider as a stranger would run it, with its own books and ids, an API behind a key,
  * a page where buyers approve, and signed webhooks that are repeated until they are taken. It knows nothing of Stoa.
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
-  const timing = { answerLateMs: options.answerLateMs ?? 30_000, processingMs: options.processingMs ?? 1_000 }
+  const timing = {
+    answerLateMs: options.answerLateMs ?? 30_000,
+    processingMs: options.processingMs ?? 1_000,
+    authorisedMs: options.authorisedMs ?? WEEK_MS,
+  }
   const ledger = openLedger(options.journalFile)
   const timers = new Set<NodeJS.Timeout>()
+  const awaited = new Set<string>()
   const courier = openCourier({
     url: options.webhookUrl,
     secret: options.secret,
@@ -78,26 +87,32 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     timers.add(timer)
   }
 
-  /** Keeps a change with the answer to its key, tells of it, and lets what is processing come to its end. */
+  /** Keeps a change with the answer to its key, tells of it, and lets come what is still to come. */
   const settle = (change: Change, status: number, asked?: { key: string; request: string }): Answer => {
-    const body = JSON.stringify(change.refund ?? change.payment)
+    const body = JSON.stringify(change.refund ?? change.dispute ?? change.payment)
     const event = eventOf(change)
     ledger.keep(
       { payment: change.payment },
-      ...(change.refund ? [{ refund: change.refund }] : []),
       ...(event ? [{ event }] : []),
       ...(asked ? [{ key: asked.key, answer: { asked: asked.request, status, body } }] : []),
     )
     if (event) courier.send(event)
-    if (change.payment.status === 'processing') finishLater(change.payment.id)
+    awaitWhatComes(change.payment)
     return { status, body, ...(change.answerAfterMs === undefined ? {} : { afterMs: change.answerAfterMs }) }
   }
 
-  const finishLater = (id: string): void =>
-    later(timing.processingMs, () => {
-      const payment = findPayment(ledger, id)
-      if (payment.status === 'processing') settle(succeed(payment), 200)
-    })
+  /** Lets each thing happen once, unless it has become impossible by then. */
+  const awaitWhatComes = (payment: SandboxPayment): void => {
+    for (const { name, afterMs, change } of comingOf(payment, timing)) {
+      if (awaited.has(name)) continue
+      awaited.add(name)
+      later(afterMs, () => {
+        awaited.delete(name)
+        const now = findPayment(ledger, payment.id)
+        if (comingOf(now, timing).some((coming) => coming.name === name)) settle(change(now), 200)
+      })
+    }
+  }
 
   const post = (path: string, body: string, key: string | undefined): Answer => {
     const request = `${path}\n${body}`
@@ -108,12 +123,14 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     const asked = key === undefined ? undefined : { key, request }
     const [, , collection, id = '', verb] = path.split('/')
     const wanted = parse(body)
+    if (collection === 'disputes' && verb === 'close') return settle(closeDispute(ledger, id, wanted), 200, asked)
     if (collection !== 'payments') throw new SandboxError(404, 'not_found', 'No such resource.')
     if (id === '') return settle(createPayment(wanted, url, timing), 201, asked)
     const payment = findPayment(ledger, id)
     if (verb === 'confirm') return settle(confirmPayment(payment, wanted, url, timing), 200, asked)
     if (verb === 'capture') return settle(capturePayment(payment, wanted), 200, asked)
     if (verb === 'cancel') return settle(cancelPayment(payment), 200, asked)
+    if (verb === 'disputes') return settle(openDispute(payment, wanted), 201, asked)
     if (verb === 'refunds') return settle(refundPayment(payment, wanted), 201, asked)
     throw new SandboxError(404, 'not_found', 'No such resource.')
   }
@@ -138,16 +155,19 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     return made.slice(start, start + PAGE)
   }
 
-  /** The page of a payment that needs its buyer, and the two buttons on it. */
+  /** The page of a payment at its buyer's bank, and the buttons on it. */
   const page = (method: string, path: string): Answer => {
     const [, , id = '', verdict] = path.split('/')
     const payment = findPayment(ledger, id)
+    if (method === 'GET') return { status: 200, type: 'text/html', body: bankPage(payment) }
+    const open = payment.disputes.find(({ status }) => status === 'open')
     const waiting = payment.status === 'requires_action'
-    if (method === 'GET')
-      return { status: 200, type: 'text/html', body: waiting ? actionPage(payment) : donePage(payment) }
-    if (waiting && verdict === 'approve') settle(succeed(payment), 200)
+    if (waiting && verdict === 'approve') settle(succeed(payment, timing), 200)
     if (waiting && verdict === 'refuse') settle(fail(payment, 'authentication_failed', 'The buyer refused.'), 200)
-    return { status: 303, body: '', location: payment.returnUrl ?? `/pay/${id}` }
+    if (verdict === 'dispute') settle(openDispute(payment, {}), 200)
+    if (open && (verdict === 'won' || verdict === 'lost'))
+      settle(closeDispute(ledger, open.id, { outcome: verdict }), 200)
+    return { status: 303, body: '', location: backTo(payment, verdict) }
   }
 
   const route = async (request: IncomingMessage): Promise<Answer> => {
@@ -176,11 +196,15 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const own = `http://${options.host ?? '127.0.0.1'}:${(server.address() as AddressInfo).port}`
   url = options.publicUrl ?? own
   for (const event of ledger.undelivered.values()) courier.send(event)
-  for (const payment of ledger.payments.values()) if (payment.status === 'processing') finishLater(payment.id)
+  for (const payment of ledger.payments.values()) awaitWhatComes(payment)
 
   return {
     url: own,
-    ledger: () => structuredClone({ payments: [...ledger.payments.values()], refunds: [...ledger.refunds.values()] }),
+    ledger: () => {
+      const payments = structuredClone([...ledger.payments.values()])
+      const [refunds, disputes] = [payments.flatMap((one) => one.refunds), payments.flatMap((one) => one.disputes)]
+      return { payments, refunds, disputes }
+    },
     close: () =>
       new Promise((resolve) => {
         courier.close()
@@ -194,38 +218,13 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
 }
 
-function read(request: IncomingMessage): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let size = 0
-    request
-      .on('data', (chunk: Buffer) => {
-        size += chunk.length
-        if (size > BODY_LIMIT_BYTES) request.destroy()
-        else chunks.push(chunk)
-      })
-      .on('end', () => resolve(Buffer.concat(chunks).toString('utf8')))
-      .on('error', reject)
-  })
-}
-
-function parse(body: string) {
-  try {
-    const value: unknown = JSON.parse(body === '' ? '{}' : body)
-    // Each operation checks what it uses; a value of another type than promised is its caller's 422.
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as never
-  } catch {}
-  throw new SandboxError(400, 'malformed', 'The body is not a JSON object.')
-}
+/** A buyer who has decided goes back to the shop. */
+const backTo = ({ id, returnUrl }: SandboxPayment, verdict: string | undefined): string =>
+  ((verdict === 'approve' || verdict === 'refuse') && returnUrl) || `/pay/${id}`
 
 function toAnswer(error: unknown): Answer {
   const known = error instanceof SandboxError ? error : new SandboxError(500, 'internal_error', 'Something went wrong.')
   return { status: known.status, body: JSON.stringify({ error: { code: known.code, message: known.message } }) }
-}
-
-function send(response: ServerResponse, { status, body, type = 'application/json', location }: Answer): void {
-  const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body) }
-  response.writeHead(status, location === undefined ? headers : { ...headers, location }).end(body)
 }
 
 const sameText = (a: string, b: string): boolean =>

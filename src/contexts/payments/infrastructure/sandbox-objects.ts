@@ -44,7 +44,7 @@ export function toPayment(body: unknown): ProviderPayment {
     takenMinor,
     refunds: refunds.map(toRefund),
     disputes: disputes.map(toDispute),
-    authorisedUntil: null,
+    authorisedUntil: payment.authorisedUntil ? new Date(textOf(payment, 'authorisedUntil')) : null,
     redirectUrl: payment.nextAction ? textOf(recordOf(payment.nextAction), 'url') : null,
     clientSecret: null,
     decline:
