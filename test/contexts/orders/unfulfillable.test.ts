@@ -116,5 +116,5 @@ describe('money for an order that has ended', () => {
     }
     const findings = await auditShop(buying.shop.app, true, buying.shop.clock.now)
     expect(findings.flatMap(({ violations }) => violations)).toEqual([])
-  })
+  }, 90_000)
 })
