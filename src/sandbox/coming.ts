@@ -1,7 +1,7 @@
 import { openDispute } from './disputes.ts'
 import type { SandboxPayment } from './ledger.ts'
 import { type Change, cancelPayment, succeed, type Timing } from './payments.ts'
-import { endRefund, leftOf, movingRefunds } from './refunds.ts'
+import { endRefund, lastOf, leftOf, movingRefunds } from './refunds.ts'
 
 /** What will happen to a payment if nothing else does before. */
 export type Coming = { readonly name: string; readonly afterMs: number; change(payment: SandboxPayment): Change }
@@ -12,8 +12,8 @@ export function comingOf(payment: SandboxPayment, timing: Timing): Coming[] {
   const afterMs = timing.processingMs
   const coming: Coming[] = movingRefunds(payment).map((refund) => ({
     name: refund.id,
-    afterMs,
-    change: (now) => endRefund(now, refund),
+    afterMs: timing.refundMs,
+    change: (now) => endRefund(now, refund, lastOf(now)),
   }))
   if (status === 'processing') coming.push({ name: `${id} ends`, afterMs, change: (now) => succeed(now, timing) })
   if (status === 'requires_capture' && authorisedUntil !== null)

@@ -25,7 +25,7 @@ export function openDispute(
 
 /** The bank has decided: won, the money is the shop's again; lost, it is the buyer's. Once. */
 export function closeDispute(ledger: Ledger, id: string, { outcome }: { outcome?: unknown }): Change {
-  const payment = ledger.ofDispute(id)
+  const payment = ledger.ofPart(id)
   const open = payment?.disputes.find((dispute) => dispute.id === id)
   if (!payment || !open) throw new SandboxError(404, 'not_found', 'No such dispute.')
   if (outcome !== 'won' && outcome !== 'lost') throw invalid('outcome must be won or lost.')

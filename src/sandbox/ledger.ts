@@ -91,26 +91,26 @@ export const sandboxId = (kind: 'pay' | 'ref' | 'evt' | 'dis'): string =>
 export function openLedger(journalFile: string | undefined) {
   const payments = new Map<string, SandboxPayment>()
   const byReference = new Map<string, string[]>()
-  const disputed = new Map<string, string>()
+  const ofPart = new Map<string, string>()
   const undelivered = new Map<string, SandboxEvent>()
   const answers = new Map<string, StoredAnswer>()
 
   const embed = (refund: SandboxRefund): void => {
     const payment = payments.get(refund.payment)
     if (payment && !payment.refunds.some(({ id }) => id === refund.id))
-      payments.set(payment.id, { ...payment, refunds: [...payment.refunds, refund] })
+      apply({ payment: { ...payment, refunds: [...payment.refunds, refund] } })
   }
 
   const apply = (entry: Entry): void => {
     if ('payment' in entry) {
-      const { id, reference, disputes } = entry.payment
+      const { id, reference, refunds, disputes } = entry.payment
       if (!payments.has(id)) {
         const same = byReference.get(reference)
         if (same) same.push(id)
         else byReference.set(reference, [id])
       }
       payments.set(id, entry.payment)
-      for (const dispute of disputes) disputed.set(dispute.id, id)
+      for (const part of [...refunds, ...disputes]) ofPart.set(part.id, id)
     } else if ('refund' in entry) embed(entry.refund)
     else if ('event' in entry) undelivered.set(entry.event.id, entry.event)
     else if ('delivered' in entry) undelivered.delete(entry.delivered)
@@ -132,7 +132,8 @@ export function openLedger(journalFile: string | undefined) {
     answers: answers as ReadonlyMap<string, StoredAnswer>,
     ofReference: (reference: string): SandboxPayment[] =>
       (byReference.get(reference) ?? []).map((id) => payments.get(id)!),
-    ofDispute: (disputeId: string): SandboxPayment | undefined => payments.get(disputed.get(disputeId) ?? ''),
+    /** The payment of a refund or a dispute. */
+    ofPart: (id: string): SandboxPayment | undefined => payments.get(ofPart.get(id) ?? ''),
     /** Keeps entries together: all of them or, if the process dies before, none. */
     keep(...entries: readonly Entry[]): void {
       if (journal !== undefined) writeSync(journal, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))

@@ -31,6 +31,8 @@ export type Timing = {
   readonly answerLateMs: number
   /** How long it takes what does not happen at once. */
   readonly processingMs: number
+  /** How long refunds that do not end at once are on their way. */
+  readonly refundMs: number
   /** How long authorised money waits to be captured. */
   readonly authorisedMs: number
 }

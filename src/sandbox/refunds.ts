@@ -1,4 +1,4 @@
-import { type SandboxPayment, type SandboxRefund, sandboxId } from './ledger.ts'
+import { type Ledger, type SandboxPayment, type SandboxRefund, sandboxId } from './ledger.ts'
 import { type Change, invalid, notNow, SandboxError } from './payments.ts'
 
 /** How refunds of what was paid with a token begin, and what becomes of them; of any other token they succeed at once. */
@@ -42,11 +42,25 @@ export const movingRefunds = (payment: SandboxPayment): readonly SandboxRefund[]
   return first === last ? [] : payment.refunds.filter(({ status }) => status === first)
 }
 
-/** What becomes of a refund later: sent, or failed, which gives the money back to the shop. */
-export function endRefund(payment: SandboxPayment, refund: SandboxRefund): Change {
-  const ended: SandboxRefund = { ...refund, status: courseOf(payment)[1] }
+/** How a refund of this payment ends by itself. */
+export const lastOf = (payment: SandboxPayment): SandboxRefund['status'] => courseOf(payment)[1]
+
+/** What becomes of a refund later: sent, or failed, also after it was sent, which gives the money back to the shop. */
+export function endRefund(payment: SandboxPayment, refund: SandboxRefund, status: unknown): Change {
+  if (status !== 'succeeded' && status !== 'failed') throw invalid('outcome must be succeeded or failed.')
+  if (refund.status === 'failed' || refund.status === status)
+    throw new SandboxError(409, 'refund_unexpected_state', `A refund that is ${refund.status} cannot be ${status}.`)
+  const ended: SandboxRefund = { ...refund, status }
   const refunds = payment.refunds.map((one) => (one.id === ended.id ? ended : one))
   return withRefunds(payment, refunds, ended)
+}
+
+/** Ends the refund of this id by hand. */
+export function endRefundOf(ledger: Ledger, id: string, { outcome }: { outcome?: unknown }): Change {
+  const payment = ledger.ofPart(id)
+  const refund = payment?.refunds.find((one) => one.id === id)
+  if (!payment || !refund) throw new SandboxError(404, 'not_found', 'No such refund.')
+  return endRefund(payment, refund, outcome)
 }
 
 function withRefunds(payment: SandboxPayment, refunds: readonly SandboxRefund[], refund: SandboxRefund): Change {

@@ -18,7 +18,7 @@ import {
   SandboxError,
   succeed,
 } from './payments.ts'
-import { refundPayment } from './refunds.ts'
+import { endRefundOf, refundPayment } from './refunds.ts'
 import { openCourier } from './webhooks.ts'
 
 export type SandboxOptions = {
@@ -38,8 +38,10 @@ export type SandboxOptions = {
   readonly seed?: number
   /** How late `tok_timeout` is answered. */
   readonly answerLateMs?: number
-  /** How long it takes what a token only lets happen later: `tok_processing`, `tok_dispute`, `tok_refund_…`. */
+  /** How long it takes what a token only lets happen later: `tok_processing`, `tok_dispute`. */
   readonly processingMs?: number
+  /** How long refunds of `tok_refund_…` are on their way: as long as that unless given. */
+  readonly refundMs?: number
   /** How long authorised money waits to be captured: 7 days unless given. */
   readonly authorisedMs?: number
 }
@@ -62,6 +64,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const timing = {
     answerLateMs: options.answerLateMs ?? 30_000,
     processingMs: options.processingMs ?? 1_000,
+    refundMs: options.refundMs ?? options.processingMs ?? 1_000,
     authorisedMs: options.authorisedMs ?? WEEK_MS,
   }
   const ledger = openLedger(options.journalFile)
@@ -124,6 +127,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     const [, , collection, id = '', verb] = path.split('/')
     const wanted = parse(body)
     if (collection === 'disputes' && verb === 'close') return settle(closeDispute(ledger, id, wanted), 200, asked)
+    if (collection === 'refunds' && verb === 'end') return settle(endRefundOf(ledger, id, wanted), 200, asked)
     if (collection !== 'payments') throw new SandboxError(404, 'not_found', 'No such resource.')
     if (id === '') return settle(createPayment(wanted, url, timing), 201, asked)
     const payment = findPayment(ledger, id)

@@ -50,7 +50,14 @@ async function sandbox(): Promise<Candidate> {
     duplicateRate: 0.5,
     answerLateMs: 3 * TIMEOUT_MS,
     processingMs: 100,
+    refundMs: 60_000,
   })
+  const ask = (path: string, body: object) =>
+    fetch(`${server.url}${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${apiKey}` },
+      body: JSON.stringify(body),
+    })
   const clientWith = (key: string) =>
     makeSandboxClient({ url: server.url, apiKey: key, webhookSecret: secret, timeoutMs: TIMEOUT_MS })
   return {
@@ -74,6 +81,14 @@ async function sandbox(): Promise<Candidate> {
     },
     inbox,
     act: async (url, verdict) => void (await fetch(`${url}/${verdict}`, { method: 'POST', redirect: 'manual' })),
+    fate: {
+      pendingRefund: 'tok_refund_pending',
+      lapse: (id) => ask(`/v1/payments/${id}/cancel`, {}),
+      finishRefund: (id) => ask(`/v1/refunds/${id}/end`, { outcome: 'succeeded' }),
+      failRefund: (id) => ask(`/v1/refunds/${id}/end`, { outcome: 'failed' }),
+      dispute: (id, amount) => ask(`/v1/payments/${id}/disputes`, { amount }),
+      closeDispute: (id, outcome) => ask(`/v1/disputes/${id}/close`, { outcome }),
+    },
     close: async () => {
       await server.close()
       await inbox.close()
