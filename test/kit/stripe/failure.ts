@@ -1,5 +1,4 @@
-import type { Params } from './form.ts'
-import { text } from './form.ts'
+import { group, type Params, text } from './form.ts'
 
 /** What Stripe answers when it does not do what was asked. */
 export type ErrorBody = { type: string; message: string; code?: string; param?: string; [more: string]: unknown }
@@ -62,4 +61,15 @@ export function oneOf<T extends string>(params: Params, name: string, ...allowed
   if (said === undefined) return undefined
   if (!allowed.includes(said as T)) throw invalid(`Invalid ${name}: must be one of ${allowed.join(', ')}`, name)
   return said as T
+}
+
+/** Metadata with what was asked put over it: an empty value takes its name away, an empty group everything. */
+export function metadataOf(before: object, params: Params): Record<string, string> {
+  if (params.metadata === '') return {}
+  const asked = Object.entries({ ...before, ...group(params, 'metadata') })
+  const metadata = asked.filter((entry): entry is [string, string] => typeof entry[1] === 'string' && entry[1] !== '')
+  const long = metadata.find(([name, value]) => name.length > 40 || value.length > 500)
+  if (long) throw invalid('Metadata names can have up to 40 characters, and values up to 500.', `metadata[${long[0]}]`)
+  if (metadata.length > 50) throw invalid('Metadata can only have 50 keys.', 'metadata')
+  return Object.fromEntries(metadata)
 }

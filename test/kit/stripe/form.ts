@@ -45,11 +45,3 @@ export const group = (params: Params, name: string): Params => {
 /** What stands under a name as an array of texts. */
 export const texts = (params: Params, name: string): string[] =>
   Object.values(group(params, name)).filter((value) => typeof value === 'string')
-
-/** Metadata with what was asked put over it. */
-export const merged = (metadata: object, asked: Params): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries({ ...metadata, ...asked }).filter(
-      (entry): entry is [string, string] => typeof entry[1] === 'string' && entry[1] !== '',
-    ),
-  )

@@ -1,5 +1,5 @@
 import type { Books, StoredAnswer } from './books.ts'
-import { StripeFailure } from './failure.ts'
+import { invalid, StripeFailure } from './failure.ts'
 import { canonical, type Params } from './form.ts'
 
 const KEPT_MS = 24 * 3600 * 1000
@@ -15,6 +15,7 @@ export function openIdempotency(books: Books) {
   return {
     /** Takes the key for a request, or finds the answer it has had; fails when it cannot have either. */
     begin(key: string, endpoint: string, params: Params): StoredAnswer | undefined {
+      if (key.length > 255) throw invalid('Idempotency keys can have up to 255 characters.', 'idempotency_key')
       const first = books.answers.get(key)
       if (first && books.nowMs() - first.at < KEPT_MS) {
         if (first.endpoint !== endpoint)

@@ -3,8 +3,8 @@ import { type Draft, type Outcome, type StripeObject, stripeId } from './books.t
 import { cardOf, paymentMethodOf } from './cards.ts'
 import { fail, settle, takeAuthorised } from './charges.ts'
 import { checkCharge, checkUnits } from './currencies.ts'
-import { amountOf, flagOf, invalid, known, missing, oneOf, refused, type StripeFailure } from './failure.ts'
-import { group, merged, type Params, text, texts } from './form.ts'
+import { amountOf, flagOf, invalid, known, metadataOf, missing, oneOf, refused, type StripeFailure } from './failure.ts'
+import { group, type Params, text, texts } from './form.ts'
 
 const ok = (body: object): Outcome => ({ status: 200, body })
 const CONFIRMING = [
@@ -68,7 +68,7 @@ export function createIntent(draft: Draft, params: Params, url: string): Outcome
     last_payment_error: null,
     latest_charge: null,
     livemode: false,
-    metadata: merged({}, group(params, 'metadata')),
+    metadata: metadataOf({}, params),
     next_action: null,
     payment_method: paymentMethod ?? null,
     payment_method_types: types.length > 0 ? types : ['card'],
@@ -105,6 +105,7 @@ function pay(draft: Draft, intent: StripeObject, params: Params, url: string): O
       'parameter_missing',
     )
   if (card.pays === 'after-authentication') {
+    const scripted = flagOf(params, 'use_stripe_sdk')
     if (flagOf(params, 'error_on_requires_action') || flagOf(params, 'off_session'))
       return answerOf(
         fail(draft, intent, {
@@ -114,7 +115,11 @@ function pay(draft: Draft, intent: StripeObject, params: Params, url: string): O
           message: 'Your card was declined. This transaction requires authentication.',
         }),
       )
-    const waiting = draft.put({ ...intent, status: 'requires_action', next_action: actionOf(intent, returnUrl, url) })
+    const waiting = draft.put({
+      ...intent,
+      status: 'requires_action',
+      next_action: actionOf(intent, scripted ? undefined : returnUrl, url),
+    })
     draft.tell('payment_intent.requires_action', waiting)
     return ok(waiting)
   }
@@ -139,7 +144,7 @@ export function captureIntent(draft: Draft, params: Params, _url: string, id: st
       'The payment could not be captured because the requested capture amount is greater than the authorized amount.',
       { param: 'amount_to_capture' },
     )
-  return ok(takeAuthorised(draft, { ...intent, metadata: merged(intent.metadata, group(params, 'metadata')) }, amount))
+  return ok(takeAuthorised(draft, { ...intent, metadata: metadataOf(intent.metadata, params) }, amount))
 }
 
 /** Ends an intent that has taken no money; an authorisation is let go, and is no refund. */
@@ -189,7 +194,7 @@ export function updateIntent(draft: Draft, params: Params, _url: string, id: str
       ...intent,
       amount: amount ?? intent.amount,
       description: text(params, 'description') ?? intent.description,
-      metadata: params.metadata === '' ? {} : merged(intent.metadata, group(params, 'metadata')),
+      metadata: metadataOf(intent.metadata, params),
       ...(paymentMethod === undefined ? {} : { payment_method: paymentMethod, status: 'requires_confirmation' }),
     }),
   )

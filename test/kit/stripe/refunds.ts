@@ -1,8 +1,8 @@
 import { type Draft, type Outcome, type StripeObject, stripeId } from './books.ts'
 import { cardOf } from './cards.ts'
 import { checkUnits } from './currencies.ts'
-import { amountOf, invalid, known, oneOf, refused } from './failure.ts'
-import { group, merged, type Params, text } from './form.ts'
+import { amountOf, invalid, known, metadataOf, oneOf, refused } from './failure.ts'
+import { type Params, text } from './form.ts'
 import { moneyOf } from './ledger.ts'
 
 /** Sends money back of a payment or a charge: all that is left of it, or less. Some cards take their time, or fail later. */
@@ -34,7 +34,7 @@ export function createRefund(draft: Draft, params: Params): Outcome {
     charge: charge.id,
     created: draft.now(),
     currency: charge.currency,
-    metadata: merged({}, group(params, 'metadata')),
+    metadata: metadataOf({}, params),
     payment_intent: charge.payment_intent,
     reason: reason ?? null,
     receipt_number: null,
@@ -88,7 +88,7 @@ export function failRefund(draft: Draft, refund: StripeObject): StripeObject {
 export function updateRefund(draft: Draft, params: Params, _url: string, id: string): Outcome {
   known(params, 'metadata')
   const refund = draft.read('refund', id, 'refund')
-  const body = draft.put({ ...refund, metadata: merged(refund.metadata, group(params, 'metadata')) })
+  const body = draft.put({ ...refund, metadata: metadataOf(refund.metadata, params) })
   return { status: 200, body: told(draft, body) }
 }
 
