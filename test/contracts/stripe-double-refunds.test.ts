@@ -56,6 +56,18 @@ describe('a refund', () => {
     expect(latest_charge).toMatchObject({ amount_refunded: sums.refunded, refunded: sums.refunded === 2000 })
   })
 
+  test('is shown with its charge, the ten newest of them', async () => {
+    await start({ latencyMs: 0 })
+    const { id: payment_intent } = await sdk.paymentIntents.create(paid())
+    for (let amount = 1; amount <= 12; amount++) await sdk.refunds.create({ payment_intent, amount })
+    const { latest_charge } = await sdk.paymentIntents.retrieve(payment_intent, { expand: ['latest_charge.refunds'] })
+    const { refunds } = latest_charge as Stripe.Charge
+    expect(refunds).toMatchObject({ has_more: true, data: { length: 10, 0: { amount: 12 } } })
+    const all: number[] = []
+    for await (const { amount } of sdk.refunds.list({ payment_intent, limit: 5 })) all.push(amount)
+    expect(all).toEqual([12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1])
+  })
+
   test('of what was not taken is refused', async () => {
     await start()
     const open = [

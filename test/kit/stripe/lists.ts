@@ -65,13 +65,10 @@ function expand(view: View, object: any, [head = '', ...rest]: string[], path: s
 }
 
 function expandable(view: View, object: any, name: string): object | null | undefined {
-  if (name === 'refunds' && object.object === 'charge')
-    return {
-      object: 'list',
-      url: `/v1/charges/${object.id}/refunds`,
-      has_more: false,
-      data: view.all('refund').filter(({ charge }) => charge === object.id),
-    }
+  if (name === 'refunds' && object.object === 'charge') {
+    const refunds = view.all('refund').filter(({ charge }) => charge === object.id)
+    return pageOf(refunds, `/v1/charges/${object.id}/refunds`, {}, 0)
+  }
   const value = object[name]
   if (
     !['latest_charge', 'charge', 'payment_intent', 'payment_method', 'balance_transaction', 'customer'].includes(name)
