@@ -213,7 +213,7 @@ function buildContexts(platform: Platform, config: Config) {
     personalDataElsewhere: () => [ordersContext.personalData, auditPersonalData(platform.encryption)],
   })
   const catalogContext = catalog(platform, config)
-  const paymentsContext = payments(platform, config)
+  const paymentsContext = payments(platform, config, { refundsByLines: () => ordersContext.refundsByLines })
   const ordersContext: OrdersContext = orders(platform, config, {
     catalog: catalogContext,
     payments: paymentsContext,

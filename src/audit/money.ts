@@ -53,6 +53,32 @@ export const moneyOracles: readonly Oracle[] = [
       where (b.captured, b.refunded, b.disputed, b.lost) is distinct from (h.captured, h.refunded, h.disputed, h.lost)`,
   },
   {
+    id: 'O4',
+    claim: 'What lines and shipping count as refunded is what refunds of them took, and nothing of one that failed',
+    violations: ({ before }) => sql<Violation>`
+      with taken as (
+        select order_id, coalesce(item_id, 'shipping') as item, sum(quantity) as units, sum(amount_minor) as minor
+        from orders.refund_lines where failed_at is null group by 1, 2
+      ), counted as (
+        select order_id, id as item, refunded_units as units, refunded_minor as minor
+        from orders.order_lines where refunded_units > 0 or refunded_minor > 0
+        union all
+        select id, 'shipping', 0, shipping_refunded_minor from orders.orders where shipping_refunded_minor > 0
+      ), refunds as (
+        select refund_id, sum(amount_minor) as minor, bool_or(failed_at is not null) as failed
+        from orders.refund_lines group by 1
+      )
+      select order_id as subject, format('%s: %s units and %s counted, refunds of %s and %s', item,
+        coalesce(c.units, 0), coalesce(c.minor, 0), coalesce(t.units, 0), coalesce(t.minor, 0)) as detail
+      from counted c full join taken t using (order_id, item)
+      where (coalesce(c.units, 0), coalesce(c.minor, 0)) <> (coalesce(t.units, 0), coalesce(t.minor, 0))
+      union all
+      select l.refund_id, format('lines of %s, failed %s; the refund is %s of %s', l.minor, l.failed, coalesce(r.status, 'missing'), r.amount_minor)
+      from refunds l left join payments.refunds r on r.id = l.refund_id
+      where r.id is null or r.amount_minor <> l.minor
+        or ((r.status = 'failed') <> l.failed and coalesce(r.ended_at, r.created_at) < ${before})`,
+  },
+  {
     id: 'O6',
     claim: 'One cart has at most one living order',
     violations: () => sql<Violation>`

@@ -4,13 +4,10 @@ import { pipeline } from 'node:stream/promises'
 import { Command } from 'commander'
 import { makeBar } from './bar.ts'
 import { tell, withShop } from './connect.ts'
-import { command as ledger } from './export-ledger.ts'
 import { parseCurrency } from './import.ts'
 
 export const command = new Command('export')
-  .description(
-    'write the catalogue as a Shopify product CSV, which imports back to the same catalogue; or, with `ledger`, the books',
-  )
+  .description('write the catalogue as a Shopify product CSV, which imports back to the same catalogue')
   .argument('[file]', 'where to; standard output when left out')
   .option('--currency <code>', "what the columns without a currency are in (default: the shop's first)", parseCurrency)
   .action((file: string | undefined, { currency }: { currency?: string }) =>
@@ -26,4 +23,3 @@ export const command = new Command('export')
       tell(`${written} products`)
     }),
   )
-  .addCommand(ledger)

@@ -44,6 +44,13 @@ beforeAll(async () => {
     { amount: { amountMinor: 100, currency: 'USD' }, reason: 'late' },
     staff,
   )
+  const byLines = [{ itemId: refunded.items[0].id, quantity: 1, restock: true }]
+  await shop.send(
+    'POST',
+    `/v1/payments/${refunded.payment.id}/refunds`,
+    { lines: byLines, shipping: { amount: { amountMinor: 100, currency: 'USD' } }, reason: 'broken' },
+    staff,
+  )
   const cancelled = await order()
   await shop.send(
     'POST',
@@ -127,6 +134,18 @@ const plants: [string, string, string, string][] = [
     'a refund that the payment does not know',
     'update payments.payments set refunded_minor = refunded_minor + 7 where captured_minor > refunded_minor + 7',
     'update payments.payments set refunded_minor = refunded_minor - 7 where refunded_minor >= 7 and captured_minor > refunded_minor',
+  ],
+  [
+    'O4',
+    'a unit that counts as refunded, and no refund of it',
+    'update orders.order_lines set refunded_units = 1 where refunded_units = 0',
+    'update orders.order_lines set refunded_units = 0 where id not in (select item_id from orders.refund_lines where item_id is not null)',
+  ],
+  [
+    'O4',
+    'a refund by lines of which a part was lost',
+    'update orders.refund_lines set amount_minor = amount_minor - 1 where item_id is null',
+    'update orders.refund_lines set amount_minor = amount_minor + 1 where item_id is null',
   ],
   [
     'O4',

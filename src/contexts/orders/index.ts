@@ -1,5 +1,5 @@
 import type { CatalogContext } from '#contexts/catalog/index.ts'
-import type { PaymentsContext } from '#contexts/payments/index.ts'
+import type { PaymentsContext, RefundsByLines } from '#contexts/payments/index.ts'
 import type { OrderId } from '#kernel/ids.ts'
 import { type Problems, refuserOf } from '#kernel/refusal.ts'
 import { systemActor } from '#platform/db/system.ts'
@@ -15,6 +15,7 @@ import { EXPIRE_AT_ONCE } from './application/expire-orders.ts'
 import type { NamedAddressesNeeds } from './application/named-addresses.ts'
 import { onPaymentsCaptured } from './application/on-payments-captured.ts'
 import { onPaymentsChanged } from './application/on-payments-changed.ts'
+import { onRefundsFailed } from './application/on-refunds-failed.ts'
 import { ORDER_MAILS, type OrderMailJob, onOrderMailDue } from './application/send-order-mails.ts'
 import type { Checkout, SwitchCheckout } from './application/switch-checkout.ts'
 import { ordersUseCases } from './application/use-cases.ts'
@@ -22,7 +23,7 @@ import type { Order } from './domain/order.ts'
 import { ordersProblems } from './domain/problems.ts'
 import { makeCartStore } from './infrastructure/cart-store.ts'
 import { cartRoutes } from './infrastructure/carts-http.ts'
-import * as checkout from './infrastructure/checkout-store.ts'
+import { lockCheckout, makeCheckoutState, readCheckout, saveCheckout } from './infrastructure/checkout-store.ts'
 import { orderMailWriter } from './infrastructure/letters/letters.ts'
 import { limitOrderMail } from './infrastructure/limits.ts'
 import { claimMail, findShipment, recordMail, releaseMail } from './infrastructure/mail-store.ts'
@@ -45,6 +46,7 @@ const SWEEP_EVERY_MS = 10_000
 export type OrdersContext = Context & {
   readonly readCheckout: () => Promise<Checkout>
   readonly switchCheckout: SwitchCheckout
+  readonly refundsByLines: RefundsByLines
   /** All about one order by its number or id, for an operator; undefined when there is none. */
   readonly inspectOrder: (
     db: Reader,
@@ -70,8 +72,8 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
     ...makeCartStore(encryption),
     ...store,
     ...makeOrderRecords(encryption),
-    ...checkout,
     ...{ claimMail, recordMail, releaseMail, findShipment },
+    ...{ readCheckout, lockCheckout, saveCheckout },
     ...catalog,
     ...payments,
     findAddress: users.findAddress,
@@ -95,7 +97,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
   }
   const use = ordersUseCases(needs)
   const personal = personalData(encryption, payments.paymentViews)
-  const checkoutState = checkout.makeCheckoutState(db, clock)
+  const checkoutState = makeCheckoutState(db, clock)
   const { paymentMethods } = payments
 
   pump({
@@ -124,7 +126,10 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
       ),
       'payments.captured.v1': { 'orders.mark-paid': onPaymentsCaptured(needs) },
       'payments.refunded.v1': { 'orders.count-refund': onPaymentsChanged(needs, 'refunded') },
-      'payments.refund-failed.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'refund-failed') },
+      'payments.refund-failed.v1': {
+        'orders.follow-payment': onPaymentsChanged(needs, 'refund-failed'),
+        'orders.uncount-refund': onRefundsFailed(needs),
+      },
       'payments.authorised.v1': { 'orders.follow-payment': onPaymentsChanged(needs, 'authorised') },
       'payments.authorisation-lapsed.v1': {
         'orders.follow-payment': onPaymentsChanged(needs, 'authorisation-lapsed'),
@@ -145,8 +150,9 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
     cron: [{ task: 'orders.forget-old-carts', match: '37 * * * *' }],
     measures: orderMeasures(db, clock),
     personalData: personal,
-    readCheckout: () => checkout.readCheckout(db),
+    readCheckout: () => readCheckout(db),
     switchCheckout: use.switchCheckout,
+    refundsByLines: { lockOrder: store.lockOrder, countRefund: use.countRefund },
     inspectOrder: async (reader, numberOrId) => {
       const id = numberOrId.startsWith('ord_') ? (numberOrId as OrderId) : await views.orderByNumber(reader, numberOrId)
       const order = id && (await needs.showOrder(reader, id))

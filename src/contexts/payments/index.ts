@@ -10,6 +10,7 @@ import type { OpenPayment } from './application/open-payment.ts'
 import type { PaymentProvider, PaymentProviders } from './application/payment-provider.ts'
 import type { Difference, Reconciliation, Span } from './application/reconcile-payments.ts'
 import type { RefundInFull } from './application/refund-payment.ts'
+import type { RefundsByLines } from './application/refunds-by-lines.ts'
 import { type PaymentsUseCases, paymentsUseCases } from './application/use-cases.ts'
 import { paymentsProblems } from './domain/problems.ts'
 import * as attempts from './infrastructure/attempt-store.ts'
@@ -18,8 +19,6 @@ import { cardTesting } from './infrastructure/card-testing.ts'
 import { paymentRoutes } from './infrastructure/http.ts'
 import * as inbox from './infrastructure/inbox-store.ts'
 import { listWebhooks } from './infrastructure/inbox-views.ts'
-import { type ExportLedger, makeLedgerExport } from './infrastructure/ledger-export.ts'
-import { ledgerRoutes } from './infrastructure/ledger-http.ts'
 import { makeManualProvider, receiveManually } from './infrastructure/manual-provider.ts'
 import * as movements from './infrastructure/movement-store.ts'
 import * as store from './infrastructure/payment-store.ts'
@@ -35,6 +34,7 @@ export type { ClosePayments } from './application/close-payments.ts'
 export type { OpenPayment } from './application/open-payment.ts'
 export type { Reconciliation } from './application/reconcile-payments.ts'
 export type { RefundInFull } from './application/refund-payment.ts'
+export type { RefundsByLines, RefundToCount } from './application/refunds-by-lines.ts'
 export type { PaymentViews, ShortPayment } from './infrastructure/payment-views.ts'
 
 export type PaymentsContext = Context & {
@@ -44,8 +44,6 @@ export type PaymentsContext = Context & {
   readonly paymentViews: PaymentViews
   /** Holds our books against the providers': what differs, by payment. */
   readonly compareWithProviders: () => Promise<Difference[]>
-  /** Writes the books as CSV. */
-  readonly exportLedger: ExportLedger
   /** The inbox, for an operator. */
   readonly webhooks: Pick<PaymentsUseCases, 'replayWebhook' | 'replayParked'> & { readonly list: typeof listWebhooks }
   /** The same for what was made in a span, and heals what it safely can. */
@@ -62,8 +60,13 @@ const QUIET_HOURS = 0.1
 /** Beyond the time-outs of the calls that a lease covers: a charge, and asking what became of it. */
 const LEASE_MARGIN_MS = 5_000
 
+export type Neighbours = {
+  /** Of the orders, which are built after payments. */
+  readonly refundsByLines: () => RefundsByLines
+}
+
 /** Payments: attempts, providers and their webhooks, refunds, the ledger. Orders hear of it by its events. */
-export function payments(platform: Platform, config: Config): PaymentsContext {
+export function payments(platform: Platform, config: Config, { refundsByLines }: Neighbours): PaymentsContext {
   const { db, perform, clock, log, pump, limits, encryption } = platform
   const providers = new Map(makeProviders(platform, config).map((provider) => [provider.name, provider]))
   const [defaultProvider = ''] = providers.keys()
@@ -81,6 +84,7 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     cardTesting: cardTesting(limits),
     providers,
     failpoint,
+    byLines: refundsByLines,
     command: { actor: systemActor, requestId: 'payments' },
     capture: config.paymentCapture,
     leaseMs: 2 * config.paymentTimeoutMs + LEASE_MARGIN_MS,
@@ -109,13 +113,11 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
   pump({ name: 'payments-refunds', everyMs: 1_000, run: use.sendDueRefunds })
   pump({ name: 'payments-captures', everyMs: 1_000, run: use.captureDue })
   pump({ name: 'payments-healing', everyMs: 10_000, run: use.healPayments })
-  const exportLedger = makeLedgerExport(db)
   return {
     problems: paymentsProblems,
     routes: async (app) => {
       await app.register(paymentRoutes(use, platform, defaultProvider))
       await app.register(inboxRoutes(use, platform))
-      await app.register(ledgerRoutes(platform, exportLedger))
     },
     on: {},
     tasks: {
@@ -137,7 +139,6 @@ export function payments(platform: Platform, config: Config): PaymentsContext {
     compareWithProviders: use.compareWithProviders,
     webhooks: { ...use, list: listWebhooks },
     reconcilePayments: use.reconcilePayments,
-    exportLedger,
     providers,
     paymentMethods: config.paymentProviders.map((id) => ({
       id,

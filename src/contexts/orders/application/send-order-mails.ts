@@ -107,9 +107,14 @@ function jobOf({ id, type, data }: StoredEvent): OrderMailJob & Pick<Facts, 'tot
   return { eventId: id, kind, orderId, ...{ amountMinor, shipmentId, complete, from, why, totalMinor } } as OrderMailJob
 }
 
-/** Nothing was paid for a free order, and who paid an expired one too late is told why it cannot be fulfilled. */
-const isWorthTelling = ({ kind, totalMinor, from }: OrderMailJob & Pick<Facts, 'totalMinor'>): boolean =>
-  !(kind === 'paid' && totalMinor === 0) && !(kind === 'cancelled' && from === 'expired')
+/**
+ * Nothing was paid for a free order, nothing left when a refund took the last units off one, and who paid an expired one
+ * too late is told why it cannot be fulfilled.
+ */
+const isWorthTelling = ({ kind, totalMinor, from, shipmentId }: OrderMailJob & Pick<Facts, 'totalMinor'>): boolean =>
+  !(kind === 'paid' && totalMinor === 0) &&
+  !(kind === 'shipped' && shipmentId === undefined) &&
+  !(kind === 'cancelled' && from === 'expired')
 
 /**
  * Writes one mail about an order and sends it, once: however often its event comes or its job runs, here or in another

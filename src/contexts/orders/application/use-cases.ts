@@ -1,6 +1,7 @@
 import { type AddNoteNeeds, addNote } from './add-note.ts'
 import { type CancelOrderNeeds, cancelOrder } from './cancel-order.ts'
 import { addItem, type ChangeCartNeeds, changeDetails, readCart, setQuantity } from './change-cart.ts'
+import { type CountRefundNeeds, countRefund } from './count-refund.ts'
 import { type CreateCartNeeds, createCart } from './create-cart.ts'
 import { type ExpireOrdersNeeds, expireOrders } from './expire-orders.ts'
 import { type MergeCartsNeeds, mergeCarts } from './merge-carts.ts'
@@ -19,6 +20,7 @@ export type OrdersNeeds = CreateCartNeeds &
   CancelOrderNeeds &
   ShipOrderNeeds &
   TakeBackNeeds &
+  CountRefundNeeds &
   AddNoteNeeds &
   SwitchCheckoutNeeds &
   ExpireOrdersNeeds &
@@ -38,6 +40,7 @@ export const ordersUseCases = (needs: OrdersNeeds) => ({
   shipOrder: shipOrder(needs),
   deliverOrder: deliverOrder(needs),
   takeBackItems: takeBackItems(needs),
+  countRefund: countRefund(needs),
   addNote: addNote(needs),
   expireOrders: expireOrders(needs),
   switchCheckout: switchCheckout(needs),

@@ -1,4 +1,4 @@
-import type { Order, PaymentStatus } from './order.ts'
+import type { Order, OrderLine, PaymentStatus } from './order.ts'
 import { grossOf } from './totals.ts'
 
 /** What became of the money of an order, as its payment has it; amounts in minor units. */
@@ -8,18 +8,14 @@ export type PaymentState = {
   readonly refundedMinor: number
 }
 
-/** The order with its payment as it is now; refunded in full, every line is. Money alone never changes the order's status. */
+/** The order with its payment as it is now. Money alone never changes the order's status. */
 export function followPayment(order: Order, payment: PaymentState): Order {
-  const { refundedMinor } = payment
-  const paymentStatus = shownOf(payment)
-  const lines =
-    paymentStatus === 'refunded'
-      ? order.lines.map((line) => ({ ...line, refundedMinor: grossOf(line) }))
-      : refundedMinor === 0
-        ? order.lines.map((line) => ({ ...line, refundedMinor: 0 }))
-        : order.lines
-  return { ...order, refundedMinor, paymentStatus, lines }
+  return { ...order, refundedMinor: payment.refundedMinor, paymentStatus: shownOf(payment) }
 }
+
+/** What went back of a line: what refunds counted on it, and all of it when all of the payment went back. */
+export const refundedOfLine = ({ paymentStatus }: Order, line: OrderLine): number =>
+  paymentStatus === 'refunded' ? grossOf(line) : line.refundedMinor
 
 function shownOf({ status, capturedMinor, refundedMinor }: PaymentState): PaymentStatus {
   if (status === 'open' || status === 'cancelled') return 'unpaid'

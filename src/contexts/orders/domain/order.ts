@@ -39,6 +39,8 @@ export type OrderLine = LineAmounts & {
   readonly cancelled: number
   readonly shipped: number
   readonly returned: number
+  /** Counted by refunds that name lines, from when they are promised. */
+  readonly refundedUnits: number
   readonly refundedMinor: number
 }
 
@@ -64,7 +66,9 @@ export type Order = {
   readonly taxMinor: number
   readonly taxIncluded: boolean
   readonly totalMinor: number
+  /** What its payment has given back; of it, what refunds by lines took of the shipping is counted when promised. */
   readonly refundedMinor: number
+  readonly shippingRefundedMinor: number
   readonly lines: readonly OrderLine[]
   readonly email: string
   readonly shippingAddress: Address | null
@@ -133,6 +137,7 @@ export function place(priced: PricedCart, draft: Draft, now: Date): Decision<Ord
     taxIncluded: priced.taxIncluded,
     totalMinor: totals.totalMinor,
     refundedMinor: 0,
+    shippingRefundedMinor: 0,
     lines: linesOf(priced),
     email: cart.email as string,
     shippingAddress: cart.shippingAddress,
@@ -165,21 +170,20 @@ const linesOf = (priced: PricedCart): OrderLine[] =>
       cancelled: 0,
       shipped: 0,
       returned: 0,
+      refundedUnits: 0,
       refundedMinor: 0,
     }
   })
 
-/** The payment was captured: pending, or expired with its stock held again. What went back or is disputed was heard before. */
+/** The payment was captured: pending, or expired with its stock held again. */
 export function markPaid(order: Order): Decision<Order> {
-  const { paymentStatus: before } = order
-  const paymentStatus = before === 'unpaid' || before === 'authorised' || before === 'review' ? 'paid' : before
-  const state: Order = { ...order, status: to(order, 'paid'), paymentStatus, holdUntil: null }
+  const state: Order = { ...order, status: to(order, 'paid'), paymentStatus: 'paid', holdUntil: null }
   return { state, events: [event('orders.paid.v1', state)] }
 }
 
 /** The hold is over and nothing was paid. */
 export function expire(order: Order): Decision<Order> {
-  const state: Order = { ...order, status: to(order, 'expired'), paymentStatus: letGo(order), holdUntil: null }
+  const state: Order = { ...order, status: to(order, 'expired'), holdUntil: null }
   return { state, events: [event('orders.expired.v1', state)] }
 }
 
@@ -192,9 +196,6 @@ export function cancel(order: Order): Decision<Order> {
 /** The payment of an expired order landed too late to hold its stock again, or its cart is ordered anew: it is refunded. */
 export const turnDown = (order: Order): Decision<Order> => end(order)
 
-/** An order that ends without having been paid waits for no money: what was authorised is let go. */
-const letGo = ({ paymentStatus }: Order): PaymentStatus => (paymentStatus === 'authorised' ? 'unpaid' : paymentStatus)
-
 function end(order: Order): Decision<Order> {
   const status = to(order, 'cancelled')
   if (order.lines.some((line) => line.shipped > 0))
@@ -202,7 +203,7 @@ function end(order: Order): Decision<Order> {
       orderStatus: order.status,
     })
   const lines = order.lines.map((line) => ({ ...line, cancelled: line.quantity }))
-  const state: Order = { ...order, status, lines, paymentStatus: letGo(order), holdUntil: null }
+  const state: Order = { ...order, status, lines, holdUntil: null }
   return { state, events: [event('orders.cancelled.v1', state, { from: order.status })] }
 }
 
@@ -218,9 +219,9 @@ export const unshipped = (order: Order): LineUnits[] =>
  */
 export function ship(order: Order, wanted: readonly LineUnits[], shipmentId?: ShipmentId): Decision<Order> {
   if (order.status !== 'paid') to(order, 'shipped')
-  const lines = countUnits(order, wanted, (line, units) => {
+  const lines = countUnits(order, wanted, (line, { quantity }) => {
     const left = line.quantity - line.cancelled - line.shipped
-    return units <= left ? { ...line, shipped: line.shipped + units } : left
+    return quantity <= left ? { ...line, shipped: line.shipped + quantity } : left
   })
   const counted: Order = { ...order, lines }
   const all = unshipped(counted).length === 0
@@ -248,9 +249,9 @@ export function deliver(order: Order): Decision<Order> {
  */
 export function takeBack(order: Order, wanted: readonly LineUnits[]): Decision<Order> {
   if (!order.lines.some((line) => line.shipped > 0)) to(order, 'returned')
-  const lines = countUnits(order, wanted, (line, units) => {
+  const lines = countUnits(order, wanted, (line, { quantity }) => {
     const left = line.shipped - line.returned
-    return units <= left ? { ...line, returned: line.returned + units } : left
+    return quantity <= left ? { ...line, returned: line.returned + quantity } : left
   })
   const all = lines.every((line) => line.returned === line.quantity - line.cancelled)
   const state: Order = {
@@ -262,21 +263,25 @@ export function takeBack(order: Order, wanted: readonly LineUnits[]): Decision<O
   return { state, events: [event('orders.returned.v1', state, { items: wanted, complete: all })] }
 }
 
-/** Adds units to a counter of each named line; `count` gives the changed line, or how many units are left. */
-function countUnits(
+/**
+ * Adds units to a counter of each named line; `count` gives the changed line, or how many units are left. Refuses
+ * orders.item-not-found and orders.too-many-units.
+ */
+export function countUnits<Units extends LineUnits>(
   order: Order,
-  wanted: readonly LineUnits[],
-  count: (line: OrderLine, units: number) => OrderLine | number,
+  wanted: readonly Units[],
+  count: (line: OrderLine, units: Units) => OrderLine | number,
 ): OrderLine[] {
   const lines = new Map(order.lines.map((line) => [line.id, line]))
-  wanted.forEach(({ itemId, quantity }, index) => {
+  wanted.forEach((units, index) => {
+    const { itemId, quantity } = units
     const line = lines.get(itemId)
     const pointer = `/lines/${index}`
     if (!line)
       throw refuse('orders.item-not-found', undefined, {
         errors: [{ pointer: `${pointer}/itemId`, detail: 'No item of this order.' }],
       })
-    const counted = count(line, quantity)
+    const counted = count(line, units)
     if (typeof counted === 'number')
       throw refuse('orders.too-many-units', `${counted} units are left, ${quantity} were named.`, {
         errors: [{ pointer: `${pointer}/quantity`, detail: `at most ${counted}`, left: counted }],

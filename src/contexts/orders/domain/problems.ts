@@ -109,6 +109,16 @@ export const ordersProblems = {
     title: 'An order is under way',
     advice: 'What is to be shipped needs its address: wait until the `orders` named are shipped, or cancel them.',
   },
+  'orders.refund-exceeds-shipping': {
+    kind: 'conflict',
+    title: 'More than is left of the shipping',
+    advice: 'Refund at most `left`: what was paid for shipping, its tax included, less what went back of it.',
+  },
+  'orders.nothing-to-refund': {
+    kind: 'conflict',
+    title: 'What is named is worth nothing',
+    advice: 'Name lines or shipping that something was paid for and that have not been refunded.',
+  },
   'orders.too-many-units': {
     kind: 'conflict',
     title: 'More units than there are',

@@ -24,6 +24,7 @@ export type OrderRow = SealedPersonal & {
   tax_included: boolean
   total_minor: number
   refunded_minor: number
+  shipping_refunded_minor: number
   shipping_method: Order['shippingMethod']
   metadata: Record<string, string>
   hold_until: Date | null
@@ -35,14 +36,15 @@ export type OrderRow = SealedPersonal & {
 export const orderColumns = sql`
   o.id, o.number, o.cart_id, o.user_id, o.token_version, o.status, o.payment_status, o.fulfilment, o.return_status,
   o.payment_id, o.locale, o.currency, o.subtotal_minor, o.discount_minor, o.shipping_minor, o.shipping_tax_minor, o.tax_minor,
-  o.tax_included, o.total_minor, o.refunded_minor, o.email, o.shipping_address, o.billing_address, o.note,
-  o.shipping_method, o.metadata, o.hold_until, o.placed_at,
+  o.tax_included, o.total_minor, o.refunded_minor, o.shipping_refunded_minor, o.email, o.shipping_address, o.billing_address,
+  o.note, o.shipping_method, o.metadata, o.hold_until, o.placed_at,
   (select json_agg(json_build_object('id', l.id, 'variantId', l.variant_id, 'productId', l.product_id, 'sku', l.sku,
       'title', l.title, 'variantTitle', l.variant_title, 'options', l.options, 'image', l.image,
       'requiresShipping', l.requires_shipping, 'metadata', l.metadata, 'unitPriceMinor', l.unit_price_minor,
       'quantity', l.quantity, 'cancelled', l.cancelled, 'shipped', l.shipped, 'returned', l.returned,
       'subtotalMinor', l.subtotal_minor, 'discountMinor', l.discount_minor, 'totalMinor', l.total_minor,
-      'rate', l.tax_rate, 'taxIncluded', l.tax_included, 'taxMinor', l.tax_minor, 'refundedMinor', l.refunded_minor)
+      'rate', l.tax_rate, 'taxIncluded', l.tax_included, 'taxMinor', l.tax_minor, 'refundedUnits', l.refunded_units,
+      'refundedMinor', l.refunded_minor)
     order by l.position) from orders.order_lines l where l.order_id = o.id) as lines`
 
 /** Reads a row back into an order, its personal columns opened. */
@@ -67,6 +69,7 @@ export const orderOf = (row: OrderRow, personal: PersonalSeal): Order => ({
   taxIncluded: row.tax_included,
   totalMinor: row.total_minor,
   refundedMinor: row.refunded_minor,
+  shippingRefundedMinor: row.shipping_refunded_minor,
   lines: row.lines,
   ...(personal.open(row.id, row) as ReturnType<PersonalSeal['open']> & { email: string }),
   shippingMethod: row.shipping_method,

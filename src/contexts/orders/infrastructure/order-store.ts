@@ -75,7 +75,8 @@ export function makeOrderStore(encryption: Encryption) {
       with saved as (
         update orders.orders set status = ${after.status}, payment_status = ${after.paymentStatus},
           fulfilment = ${after.fulfilment}, return_status = ${after.returnStatus}, hold_until = ${after.holdUntil},
-          refunded_minor = ${after.refundedMinor}, updated_at = ${work.now}
+          refunded_minor = ${after.refundedMinor}, shipping_refunded_minor = ${after.shippingRefundedMinor},
+          updated_at = ${work.now}
         where id = ${after.id}
       ), told as (
         insert into orders.timeline (order_id, at, kind, from_status, to_status, actor_kind, actor_id, facts)
@@ -83,12 +84,15 @@ export function makeOrderStore(encryption: Encryption) {
           ${work.actor.kind}, ${actorIdOf(work.actor)}, ${JSON.stringify(facts)}::jsonb)
       )
       update orders.order_lines l set cancelled = c.cancelled, shipped = c.shipped, returned = c.returned,
-        refunded_minor = c."refundedMinor"
+        refunded_units = c."refundedUnits", refunded_minor = c."refundedMinor"
       from jsonb_to_recordset(${JSON.stringify(after.lines)}::jsonb)
-        as c("id" text, "cancelled" integer, "shipped" integer, "returned" integer, "refundedMinor" bigint)
+        as c("id" text, "cancelled" integer, "shipped" integer, "returned" integer, "refundedUnits" integer,
+          "refundedMinor" bigint)
       where l.order_id = ${after.id} and l.id = c."id"
-        and (l.cancelled, l.shipped, l.returned, l.refunded_minor)
-          is distinct from (c."cancelled", c."shipped", c."returned", c."refundedMinor")`.execute(work.tx)
+        and (l.cancelled, l.shipped, l.returned, l.refunded_units, l.refunded_minor)
+          is distinct from (c."cancelled", c."shipped", c."returned", c."refundedUnits", c."refundedMinor")`.execute(
+      work.tx,
+    )
   }
 
   /** Locks one order, lets `decide` change it, saves it, tells the timeline and queues its events. Refuses orders.not-found. */
@@ -148,8 +152,7 @@ export function makeOrderStore(encryption: Encryption) {
   const markExpired = async (work: Work, ids: readonly OrderId[]): Promise<void> => {
     await sql`
       with expired as (
-        update orders.orders set status = 'expired', hold_until = null, updated_at = ${work.now},
-          payment_status = case payment_status when 'authorised' then 'unpaid' else payment_status end
+        update orders.orders set status = 'expired', hold_until = null, updated_at = ${work.now}
         where id = any(${ids}::text[]) returning id
       )
       insert into orders.timeline (order_id, at, kind, from_status, to_status, actor_kind)
@@ -165,7 +168,7 @@ export function makeOrderStore(encryption: Encryption) {
   }
 
   return {
-    ...{ insertOrder, findOrder, changeOrder },
+    ...{ insertOrder, findOrder, lockOrder, changeOrder },
     ...{ markPendingPaid, lockOverdue, markExpired, extendHolds },
   }
 }

@@ -5,6 +5,7 @@ import { type Page, pageOf } from '#kernel/page.ts'
 import type { Reader } from '#platform/db/work.ts'
 import { asOwn } from '#platform/http/fields.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
+import { refundedOfLine } from '../domain/follow-payment.ts'
 import type { Order, OrderStatus } from '../domain/order.ts'
 import type { OrderRow } from './order-rows.ts'
 import { EMAIL_FIELD } from './order-store.ts'
@@ -44,7 +45,8 @@ export function orderView(order: Order, payment: PaymentView | null, token: stri
       cancelled: line.cancelled,
       shipped: line.shipped,
       returned: line.returned,
-      refunded: amount(line.refundedMinor),
+      refundedUnits: line.refundedUnits,
+      refunded: amount(refundedOfLine(order, line)),
     })),
     subtotal: amount(order.subtotalMinor),
     discount: amount(order.discountMinor),
@@ -54,6 +56,7 @@ export function orderView(order: Order, payment: PaymentView | null, token: stri
     taxIncluded: order.taxIncluded,
     total: amount(order.totalMinor),
     refunded: amount(order.refundedMinor),
+    shippingRefunded: amount(order.shippingRefundedMinor),
     email: order.email,
     shippingAddress: order.shippingAddress,
     billingAddress: order.billingAddress,

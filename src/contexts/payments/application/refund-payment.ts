@@ -1,5 +1,5 @@
 import type { Clock } from '#kernel/clock.ts'
-import type { PaymentId, RefundId } from '#kernel/ids.ts'
+import type { OrderId, PaymentId, RefundId } from '#kernel/ids.ts'
 import type { Money } from '#kernel/money.ts'
 import type { Command, Perform } from '#platform/db/perform.ts'
 import type { Work } from '#platform/db/work.ts'
@@ -14,17 +14,21 @@ import {
   type Refund,
   type RefundStep,
   refundableMinor,
+  refuseUnrefundable,
 } from '../domain/refund.ts'
 import type { KeptBytes, Replay, RequestKey, SaveChanges } from './changes.ts'
 import { type PaymentProviders, RefundRefused } from './payment-provider.ts'
+import type { RefundsByLines, WantedLines } from './refunds-by-lines.ts'
 
-export type WantedRefund = RequestKey & {
-  readonly paymentId: PaymentId
-  readonly amount: Money
-  readonly reason: string
-  keep(refund: Refund): KeptBytes
-  open(sealed: Buffer): Buffer
-}
+/** An amount, or lines and shipping of the order: one of the two. */
+export type WantedRefund = RequestKey &
+  WantedLines & {
+    readonly paymentId: PaymentId
+    readonly amount?: Money
+    readonly reason: string
+    keep(refund: Refund): KeptBytes
+    open(sealed: Buffer): Buffer
+  }
 export type KeyedRefund = Refund & {
   readonly requestHash: Buffer | null
   readonly sealedAnswer: Buffer | null
@@ -39,6 +43,8 @@ export type RefundNeeds = {
   /** Longer than a call to the provider can take. */
   readonly leaseMs: number
   newRefundId(): RefundId
+  readonly byLines: () => RefundsByLines
+  orderOfPayment(work: Work, id: PaymentId): Promise<OrderId | undefined>
   lockPayments(work: Work, ids: readonly PaymentId[]): Promise<Payment[]>
   refundOfKey(work: Work, paymentId: PaymentId, keyHash: Buffer): Promise<KeyedRefund | undefined>
   refundOfId(work: Work, id: RefundId): Promise<Refund | undefined>
@@ -53,7 +59,8 @@ export type RefundInFull = (work: Work, paymentId: PaymentId, reason: string) =>
 /**
  * Gives back a part of a captured payment: promised and audited, then sent by the provider, then booked. The refund's
  * row is its receipt. Without an answer from the provider it stays `pending` and is sent again under the same key.
- * Refuses payments.not-found, .not-captured, .disputed, .refund-exceeds-captured and .currency-mismatch.
+ * Refuses payments.not-found, .not-captured, .disputed, .refund-exceeds-captured and .currency-mismatch, and of lines what
+ * countRefund refuses.
  */
 export const refundPayment =
   (needs: RefundNeeds) =>
@@ -73,17 +80,17 @@ async function promise(
   work: Work,
   wanted: WantedRefund,
 ): Promise<{ refund: Refund; before?: KeyedRefund }> {
+  const orderId = wanted.amount ? undefined : await needs.orderOfPayment(work, wanted.paymentId)
+  if (orderId) await needs.byLines().lockOrder(work, orderId)
   const [payment] = await needs.lockPayments(work, [wanted.paymentId])
   if (!payment) throw refuse('payments.not-found')
   const before = await needs.refundOfKey(work, payment.id, wanted.keyHash)
   if (before) return { refund: before, before }
-  if (wanted.amount.currency !== payment.amount.currency) throw refuse('payments.currency-mismatch')
-  const asked = {
-    amountMinor: wanted.amount.amountMinor,
-    reason: wanted.reason,
-    by: work.actor.userId ?? work.actor.apiKeyId ?? null,
-  }
-  const promised = promiseRefund(payment, { id: needs.newRefundId(), ...asked }, work.now)
+  refuseUnrefundable(payment)
+  const id = needs.newRefundId()
+  const amountMinor = await amountOf(needs, work, payment, id, wanted)
+  const asked = { id, amountMinor, reason: wanted.reason, by: work.actor.userId ?? work.actor.apiKeyId ?? null }
+  const promised = promiseRefund(payment, asked, work.now)
   const leaseUntil = new Date(work.now.getTime() + needs.leaseMs)
   const { keyHash, requestHash } = wanted
   await needs.saveChanges(work, {
@@ -101,6 +108,17 @@ async function promise(
     },
   })
   return { refund: promised.refund }
+}
+
+/** What is asked for, in minor units; of lines and shipping, the order counts it. */
+async function amountOf(needs: RefundNeeds, work: Work, payment: Payment, refundId: RefundId, wanted: WantedRefund) {
+  const { amount, lines = [], shipping, reason } = wanted
+  const money = amount ?? (shipping === true ? undefined : shipping?.amount)
+  if (money && money.currency !== payment.amount.currency) throw refuse('payments.currency-mismatch')
+  if (amount) return amount.amountMinor
+  const shippingMinor = shipping === true ? ('rest' as const) : (money?.amountMinor ?? 0)
+  const { orderId } = payment
+  return (await needs.byLines().countRefund(work, { orderId, refundId, lines, shippingMinor, reason })).amountMinor
 }
 
 /** Sends a refund under its id, however often it takes, and books it once. */

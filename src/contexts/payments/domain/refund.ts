@@ -30,6 +30,12 @@ export type Refund = {
 export const refundableMinor = ({ capturedMinor, refundedMinor, refundingMinor }: Payment): number =>
   capturedMinor - refundedMinor - refundingMinor
 
+/** Refuses payments.not-captured and payments.disputed. */
+export function refuseUnrefundable({ capturedMinor, status }: Payment): void {
+  if (capturedMinor === 0) throw refuse('payments.not-captured')
+  if (status !== 'captured') throw refuse('payments.disputed')
+}
+
 /** Promises a part of what was captured. Refuses payments.not-captured, .disputed and .refund-exceeds-captured. */
 export function promiseRefund(
   payment: Payment,
@@ -42,9 +48,8 @@ export function promiseRefund(
   now: Date,
 ): { payment: Payment; refund: Refund } {
   const { provider, providerPaymentId } = payment
-  if (payment.capturedMinor === 0 || provider === null || providerPaymentId === null)
-    throw refuse('payments.not-captured')
-  if (payment.status !== 'captured') throw refuse('payments.disputed')
+  refuseUnrefundable(payment)
+  if (provider === null || providerPaymentId === null) throw refuse('payments.not-captured')
   const left = refundableMinor(payment)
   if (wanted.amountMinor > left)
     throw refuse('payments.refund-exceeds-captured', undefined, {

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { ApiKeyId, PaymentId, RefundId, UserId } from '#kernel/ids.ts'
+import type { ApiKeyId, OrderId, PaymentId, RefundId, UserId } from '#kernel/ids.ts'
 import type { Reader, Work } from '#platform/db/work.ts'
 import type { KeyedRefund } from '../application/refund-payment.ts'
 import type { Refund } from '../domain/refund.ts'
@@ -26,6 +26,14 @@ export type RefundRow = {
 export const REFUND = sql.raw(`r.id, r.payment_id, r.provider, r.provider_payment_id, r.provider_refund_id, r.surplus,
   r.amount_minor, r.currency, r.reason, r.requested_by, r.status, r.tries, r.created_at, r.ended_at`)
 const BATCH = 20
+
+/** The order of a payment, which never changes: read without a lock, as the order is to be locked first. */
+export async function orderOfPayment(work: Work, id: PaymentId): Promise<OrderId | undefined> {
+  const { rows } = await sql<{ order_id: OrderId }>`select order_id from payments.payments where id = ${id}`.execute(
+    work.tx,
+  )
+  return rows[0]?.order_id
+}
 
 /** The refund of a locked payment that this key asked for. */
 export async function refundOfKey(work: Work, paymentId: PaymentId, keyHash: Buffer): Promise<KeyedRefund | undefined> {

@@ -124,7 +124,29 @@ export const ReviewBody = named(
 export const RefundBody = named(
   'NewRefund',
   closed({
-    amount: AmountBody,
+    amount: Type.Optional(AmountBody),
+    lines: Type.Optional(
+      Type.Array(
+        closed({
+          itemId: idSchema('item'),
+          quantity: Type.Number({ minimum: 1, maximum: 9999, multipleOf: 1 }),
+          restock: Type.Optional(
+            Type.Boolean({
+              default: false,
+              description:
+                'Also puts the units on sale again: those that have not shipped come off the order, the others count as returned.',
+            }),
+          ),
+        }),
+        { minItems: 1, maxItems: 100 },
+      ),
+    ),
+    shipping: Type.Optional(
+      Type.Union([
+        Type.Literal(true, { description: 'All that is left of what was paid for it.' }),
+        closed({ amount: AmountBody }),
+      ]),
+    ),
     reason: textSchema(500),
   }),
 )

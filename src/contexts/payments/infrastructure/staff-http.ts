@@ -4,6 +4,7 @@ import type { Work } from '#platform/db/work.ts'
 import { created, ok } from '#platform/http/answer.ts'
 import { closed, idSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
+import { refuse as refusePlatform } from '#platform/problems.ts'
 import type { PaymentsUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
 import { captureView, type PaymentView, refundView, viewPayment } from './payment-views.ts'
@@ -78,7 +79,7 @@ export const staffRoutes =
           operationId: 'refundPayment',
           summary: 'Give money back',
           description:
-            'All of a captured payment or a part of it. `pending` when the provider has not confirmed it yet.',
+            'An `amount` of a captured payment, or `lines` and `shipping` of its order: what those are worth is counted, so that parts sum to what was paid. When the provider does not make it, units and money can be refunded again; goods that were restocked stay where they are. `pending` when the provider has not confirmed it yet.',
           tags,
           params: Params,
           body: RefundBody,
@@ -93,11 +94,20 @@ export const staffRoutes =
             'payments.disputed',
             'payments.refund-exceeds-captured',
             'payments.currency-mismatch',
+            'orders.not-found',
+            'orders.item-not-found',
+            'orders.too-many-units',
+            'orders.refund-exceeds-shipping',
+            'orders.nothing-to-refund',
+            'orders.invalid-transition',
           ],
         },
       },
       async (request, reply) => {
         const { id: paymentId } = request.params
+        const { amount, lines, shipping } = request.body
+        if ((amount === undefined) === (lines === undefined && shipping === undefined))
+          throw refusePlatform('platform.invalid', 'Name an amount, or lines and shipping: one of the two.')
         const replay = await use.refundPayment(commandOf(request), {
           ...keyOf(request),
           ...receiptOf(platform, request, reply, refundView),

@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { fillCart, pay, placeOrder, type Reply, send, variantOf, waitForOrder } from '../kit/buyer.ts'
+import { testDatabase } from '../kit/database.ts'
+import { type Cluster, startCluster } from '../kit/processes.ts'
+
+vi.setConfig({ testTimeout: 120_000 })
+
+/** P8 over two service processes on one database: what staff do with one order's money, all at once. */
+let cluster: Cluster
+let database: Awaited<ReturnType<typeof testDatabase>>
+let staff: { authorization: string }
+beforeAll(async () => {
+  database = await testDatabase()
+  cluster = await startCluster(database, { services: 2, env: { PAYMENT_CAPTURE: 'manual' } })
+  staff = await cluster.asOwner()
+  await cluster.stock({ raced: 500 })
+}, 60_000)
+afterAll(async () => {
+  await cluster.stop()
+  await database.drop()
+})
+
+const url = (i: number) => cluster.services[i % 2]!.url
+const usd = (amountMinor: number) => ({ amountMinor, currency: 'USD' })
+const post = (i: number, path: string, body: object) => send(url(i), 'POST', path, body, staff)
+
+/** An order of five units at 10.00, authorised: its money is there to be taken. */
+async function anAuthorisedOrder() {
+  const lines = [{ variantId: await variantOf(url(0), 'raced'), quantity: 5 }]
+  const order = (await placeOrder(url(0), (await fillCart(url(0), lines)) as { id: string; token: string })).body
+  expect((await pay(url(1), order)).body).toMatchObject({ status: 'succeeded' })
+  return order
+}
+
+const ALLOWED = new Set([200, 201, 409])
+const doneOf = (replies: readonly Reply[]) => replies.filter(({ status }) => status < 300)
+
+test('P8: 30 at once per order: captures, refunds of amounts and of lines, cancellations; sums never exceed', async () => {
+  const orders = await Promise.all(Array.from({ length: 6 }, anAuthorisedOrder))
+  const raced = await Promise.all(
+    orders.map(async (order, at) => {
+      const payment = `/v1/payments/${order.payment.id}`
+      const itemId = order.items[0].id
+      const kinds = [
+        () => post(at, `${payment}/capture`, {}),
+        (i: number) => post(i, `${payment}/refunds`, { amount: usd(700), reason: 'late' }),
+        (i: number) =>
+          post(i, `${payment}/refunds`, {
+            lines: [{ itemId, quantity: 1, restock: i % 4 === 2 }],
+            ...(i % 3 === 0 ? { shipping: true } : {}),
+            reason: 'broken',
+          }),
+        (i: number) => post(i, `${payment}/refunds`, { shipping: { amount: usd(100) }, reason: 'late' }),
+        // Half of the orders are cancelled in the middle of it, the others shipped.
+        (i: number) => post(i, `/v1/orders/${order.id}/${at % 2 ? 'cancellation' : 'shipments'}`, {}),
+      ]
+      await post(at, `${payment}/capture`, {})
+      await waitForOrder(url(0), order, ['paid'])
+      return Promise.all(
+        Array.from({ length: 30 }, (_, i) =>
+          (kinds[((i * 7) % 31) % kinds.length] as (i: number) => Promise<Reply>)(i),
+        ),
+      )
+    }),
+  )
+  for (const { status, body } of raced.flat()) expect(ALLOWED, JSON.stringify(body)).toContain(status)
+  expect(cluster.services.map((one) => one.output()).join('')).not.toMatch(/request failed/)
+  for (const [at, order] of orders.entries()) {
+    expect(doneOf(raced[at] as Reply[]).length).toBeGreaterThan(1)
+    const { body } = await send(url(0), 'GET', `/v1/orders/${order.id}`, undefined, staff)
+    expect(body.refunded.amountMinor).toBeLessThanOrEqual(order.total.amountMinor)
+    expect(body.shippingRefunded.amountMinor).toBeLessThanOrEqual(order.shipping.amountMinor)
+    expect(body.items[0].refundedUnits).toBeLessThanOrEqual(5)
+  }
+  await vi.waitFor(
+    async () => {
+      const { code, output } = await cluster.stoa('audit', '--all', '--json')
+      const broken = JSON.parse(output).filter(({ violations }: { violations: object[] }) => violations.length > 0)
+      expect({ code, broken }).toEqual({ code: 0, broken: [] })
+    },
+    { timeout: 30_000, interval: 1_000 },
+  )
+})
+
+test('P8: one authorised payment, 30 captures at once: taken once', async () => {
+  const order = await anAuthorisedOrder()
+  const path = `/v1/payments/${order.payment.id}/capture`
+  const replies = await Promise.all(Array.from({ length: 30 }, (_, i) => post(i, path, {})))
+  expect(doneOf(replies)).toHaveLength(1)
+  for (const { status } of replies) expect(ALLOWED).toContain(status)
+  const { body } = await send(url(0), 'GET', `/v1/payments/${order.payment.id}`, undefined, staff)
+  expect(body).toMatchObject({ status: 'captured', captured: order.total })
+})
