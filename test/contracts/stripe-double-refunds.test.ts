@@ -146,3 +146,37 @@ describe('a list', () => {
     expect(await failureOf(sdk.paymentIntents.list({ expand: ['data.secrets'] }))).toMatchObject({ statusCode: 400 })
   })
 })
+
+test('the ledger agrees with the objects, whatever went wrong on the way', async () => {
+  await start({
+    latencyMs: 0,
+    faults: [
+      { rate: 0.1, match: { method: 'POST' }, fault: { kind: 'error', at: 'after' } },
+      { rate: 0.1, match: { method: 'POST' }, fault: { kind: 'reset', at: 'after' } },
+      { rate: 0.1, match: { method: 'POST' }, fault: { kind: 'html', at: 'before', status: 502 } },
+    ],
+  })
+  const cards = ['pm_card_visa', 'pm_card_chargeDeclined', 'pm_card_pendingRefund', 'pm_card_refundFail']
+  const ask = (call: Promise<{ id: string }>) => call.catch((error) => error)
+  const one = async (index: number) => {
+    const capture_method = index % 3 === 0 ? ('manual' as const) : ('automatic' as const)
+    const { id } = await ask(sdk.paymentIntents.create(paid(cards[index % 4], { capture_method })))
+    if (!id) return
+    if (capture_method === 'manual') await ask(sdk.paymentIntents.capture(id, { amount_to_capture: 1900 - index }))
+    const refund = await ask(sdk.refunds.create({ payment_intent: id, amount: 100 + index }))
+    if (refund.id && index % 2 === 0) stripe.failRefund(refund.id)
+    if (index % 5 === 0) await ask(sdk.refunds.create({ payment_intent: id }))
+  }
+  await Promise.all(Array.from({ length: 100 }, (_, index) => one(index)))
+  stripe.clearFaults()
+  const sums = { captured: 0, given: 0 }
+  for await (const { amount_captured, amount_refunded } of sdk.charges.list({ limit: 100 })) {
+    sums.captured += amount_captured
+    sums.given += amount_refunded
+  }
+  const { captured, refunded, refundsPending, balance } = stripe.ledger().totals.usd!
+  expect({ captured, given: refunded + refundsPending }).toEqual(sums)
+  expect(balance).toBe(sums.captured - sums.given)
+  expect(sums.captured).toBeGreaterThan(50_000)
+  expect(sums.given).toBeGreaterThan(5_000)
+})

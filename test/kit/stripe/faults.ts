@@ -56,8 +56,8 @@ export function openFaults(seed: number, ordered: readonly FaultRule[] = []) {
     clear: (): void => {
       rules = []
     },
-    /** How many faults that were ordered have not come yet. */
-    waiting: (): number => rules.filter(({ left }) => left > 0).length,
+    /** How many faults of so many times have not come yet. */
+    waiting: (): number => rules.filter(({ left }) => left > 0 && left < Infinity).length,
     /** The fault of this request, if it has one. */
     take(method: string, path: string): Fault | undefined {
       const rule = rules.find(

@@ -99,7 +99,7 @@ export async function startStripe(options: StripeOptions = {}) {
     /** Orders faults; see `faults.ts`. */
     faults: (...rules: FaultRule[]): void => faults.add(...rules),
     clearFaults: () => faults.clear(),
-    /** How many faults that were ordered have not come yet. */
+    /** How many faults of so many times have not come yet. */
     faultsWaiting: () => faults.waiting(),
     /** Changes how webhooks travel, where to, and by which secrets they are signed; `{ hold: false }` sends what was held. */
     webhooks: (change: Parameters<typeof courier.set>[0]) => courier.set(change),
