@@ -6,7 +6,7 @@ import type { Reaction, Work } from '#platform/db/work.ts'
 import { event, markPaid, type Order, turnDown, unfulfillable } from '../domain/order.ts'
 import type { ChangeOrder } from './ship-order.ts'
 
-type Captured = { readonly paymentId: PaymentId; readonly orderId: OrderId }
+type Captured = { readonly paymentId: PaymentId; readonly orderId: OrderId; readonly amountMinor: number }
 
 export type OnPaymentsCapturedNeeds = {
   readonly markPendingPaid: (
@@ -25,23 +25,24 @@ export type OnPaymentsCapturedNeeds = {
 export const onPaymentsCaptured =
   (needs: OnPaymentsCapturedNeeds): Reaction =>
   async (work, events) => {
-    const captured = new Map(events.map(({ data }) => [(data as Captured).orderId, (data as Captured).paymentId]))
+    const captured = new Map(events.map(({ data }) => [(data as Captured).orderId, data as Captured]))
     const paid = await needs.markPendingPaid(work, [...captured.keys()])
-    for (const { id } of paid) captured.delete(id)
-    for (const [orderId, paymentId] of [...captured].sort()) await settleLate(needs, work, orderId, paymentId)
+    const inTime = new Set(paid.map(({ id }) => id))
+    const late = [...captured.values()].filter(({ orderId }) => !inTime.has(orderId))
+    for (const money of late.toSorted((a, b) => (a.orderId < b.orderId ? -1 : 1))) await settleLate(needs, work, money)
     if (paid.length === 0) return
-    await needs.commitStock(
-      work,
-      paid.map((order) => order.id),
+    await needs.commitStock(work, [...inTime])
+    work.emit(
+      ...paid.map((order) => event('orders.paid.v1', order, { amountMinor: captured.get(order.id)?.amountMinor })),
     )
-    work.emit(...paid.map((order) => event('orders.paid.v1', order)))
   }
 
 /**
  * Money for an order that was not pending: an expired one is paid when its cart is not ordered anew and its stock can be
  * held again, else cancelled and refunded; for a cancelled one the money goes back; a paid one has it already.
  */
-async function settleLate(needs: OnPaymentsCapturedNeeds, work: Work, orderId: OrderId, paymentId: PaymentId) {
+async function settleLate(needs: OnPaymentsCapturedNeeds, work: Work, money: Captured) {
+  const { orderId, paymentId } = money
   let refund = false
   const decide = async (order: Order): Promise<Decision<Order>> => {
     if (order.status !== 'expired' && order.status !== 'cancelled') return { state: order, events: [] }
@@ -49,7 +50,7 @@ async function settleLate(needs: OnPaymentsCapturedNeeds, work: Work, orderId: O
     if (why === 'taken') return markPaid(order)
     refund = true
     const { state, events } = why === 'cancelled' ? { state: { ...order }, events: [] } : turnDown(order)
-    return { state, events: [...events, unfulfillable(state, paymentId, why)] }
+    return { state, events: [...events, unfulfillable(state, money, why)] }
   }
   await needs.changeOrder(work, orderId, decide, { kind: 'late-payment', facts: { paymentId } })
   if (refund) await needs.refundInFull(work, paymentId, 'The payment came after the order had ended.')

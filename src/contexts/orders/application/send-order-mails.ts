@@ -25,7 +25,7 @@ export type OrderMailJob = {
   readonly eventId: number
   readonly kind: OrderMailKind
   readonly orderId: OrderId
-  /** Money that went back. */
+  /** Money that came or went back; else the order's total. */
   readonly amountMinor?: number
   readonly shipmentId?: ShipmentId
   /** Whether nothing of the order is left to be shipped. */
@@ -39,7 +39,7 @@ export type OrderMailJob = {
 export type Telling = {
   readonly order: Order
   readonly job: OrderMailJob
-  /** The order's total, or what went back. */
+  /** The money that it is about. */
   readonly amount: Money
   readonly parcel: Shipment | undefined
   /** Null while nobody has paid: until then whoever ordered may have given a stranger's address, and chooses no word. */

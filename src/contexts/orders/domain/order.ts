@@ -295,8 +295,11 @@ export function countUnits<Units extends LineUnits>(
 export type Unfulfillable = 'cancelled' | 'sold-out' | 'ordered-anew'
 
 /** Money for an order that cannot be fulfilled goes back. */
-export const unfulfillable = (order: Order, paymentId: PaymentId, why: Unfulfillable): DomainEvent =>
-  event('orders.unfulfillable.v1', order, { paymentId, why })
+export const unfulfillable = (
+  order: Order,
+  { paymentId, amountMinor }: { readonly paymentId: PaymentId; readonly amountMinor: number },
+  why: Unfulfillable,
+): DomainEvent => event('orders.unfulfillable.v1', order, { paymentId, amountMinor, why })
 
 /** The event of a change: ids and amounts, nothing personal. */
 export function event(

@@ -60,13 +60,13 @@ export const de: Letters = {
       button('Bestellung ansehen', url),
     ],
   }),
-  cancelled: ({ shop, number, amount, wasPaid, url }) => ({
+  cancelled: ({ shop, number, wasPaid, url }) => ({
     subject: `Ihre Bestellung ${number} bei ${shop} ist storniert`,
     blocks: [
       text(`Ihre Bestellung ${number} ist storniert.`),
       text(
         wasPaid
-          ? `Was Sie bezahlt haben, ${amount}, geht auf demselben Weg zurück; Sie erhalten noch eine Mail, wenn es abgeschickt ist.`
+          ? 'Was Sie bezahlt haben, geht auf demselben Weg zurück; Sie erhalten noch eine Mail, wenn es abgeschickt ist.'
           : 'Für sie ist nichts zu bezahlen.',
       ),
       button('Bestellung ansehen', url),

@@ -60,13 +60,13 @@ export const en: Letters = {
       button('See the order', url),
     ],
   }),
-  cancelled: ({ shop, number, amount, wasPaid, url }) => ({
+  cancelled: ({ shop, number, wasPaid, url }) => ({
     subject: `Your order ${number} at ${shop} is cancelled`,
     blocks: [
       text(`Your order ${number} is cancelled.`),
       text(
         wasPaid
-          ? `What you paid, ${amount}, goes back the way it came; you will get another mail when it is sent.`
+          ? 'What you paid goes back the way it came; you will get another mail when it is sent.'
           : 'Nothing is to be paid for it.',
       ),
       button('See the order', url),

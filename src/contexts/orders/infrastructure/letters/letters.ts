@@ -10,7 +10,7 @@ import { en } from './en.ts'
 export type Facts = {
   readonly shop: string
   readonly number: string
-  /** The order's total, or what went back. */
+  /** The money that it is about: what came, went back, or is to be paid. */
   readonly amount: string
   /** `2 × Mug (blue): $24.00`; of a parcel without prices. */
   readonly lines: readonly string[]
