@@ -4,10 +4,13 @@ import { pipeline } from 'node:stream/promises'
 import { Command } from 'commander'
 import { makeBar } from './bar.ts'
 import { tell, withShop } from './connect.ts'
+import { command as ledger } from './export-ledger.ts'
 import { parseCurrency } from './import.ts'
 
 export const command = new Command('export')
-  .description('write the catalogue as a Shopify product CSV, which imports back to the same catalogue')
+  .description(
+    'write the catalogue as a Shopify product CSV, which imports back to the same catalogue; or, with `ledger`, the books',
+  )
   .argument('[file]', 'where to; standard output when left out')
   .option('--currency <code>', "what the columns without a currency are in (default: the shop's first)", parseCurrency)
   .action((file: string | undefined, { currency }: { currency?: string }) =>
@@ -23,3 +26,4 @@ export const command = new Command('export')
       tell(`${written} products`)
     }),
   )
+  .addCommand(ledger)

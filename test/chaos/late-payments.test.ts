@@ -1,8 +1,8 @@
-import { createHmac, randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { auditShop } from '../../src/cli/audit.ts'
 import { type Buying, openForBuying, type Placed } from '../contexts/orders/buying.ts'
+import * as unheard from '../contexts/orders/unheard.ts'
 import type { Sent } from '../kit/shop.ts'
 
 /**
@@ -24,33 +24,8 @@ function randomOf(seed: number): (n: number) => number {
   }
 }
 
-/** The buyer pays at the provider itself, and we hear nothing of it: the provider's id of the payment. */
-async function payUnheard({ body: { payment, total } }: Placed): Promise<string> {
-  const { sandboxSecretKey } = buying.shop.app.config
-  const response = await fetch(`${buying.sandbox.url}/v1/payments`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${sandboxSecretKey}`, 'content-type': 'application/json' },
-    body: JSON.stringify({
-      reference: payment.id,
-      amount: total.amountMinor,
-      currency: total.currency,
-      token: 'tok_ok',
-    }),
-  })
-  return ((await response.json()) as { id: string }).id
-}
-
-/** The webhook of it, sent again, signed anew, when the clock has moved meanwhile, as a provider does. */
-async function tellOf(id: string): Promise<Sent> {
-  const event = { id: `evt_${randomUUID()}`, type: 'payment.succeeded', data: { payment: { id } } }
-  const t = Math.floor(buying.shop.clock.now.getTime() / 1000)
-  const mac = createHmac('sha256', buying.shop.app.config.sandboxWebhookSecret)
-  const v1 = mac.update(`${t}.${JSON.stringify(event)}`).digest('hex')
-  const signature = { 'sandbox-signature': `t=${t},v1=${v1}` }
-  const told = await buying.send('POST', '/v1/payments/webhook/sandbox', event, signature)
-  return told.status === 400 ? tellOf(id) : told
-}
-
+const payUnheard = (order: Placed) => unheard.payUnheard(buying, order)
+const tellOf = (id: string) => unheard.tellOf(buying, id)
 const settle = () => buying.shop.app.settle()
 const lapse = (minutes: number) => buying.shop.clock.advance(minutes)
 const TOKENS = ['tok_ok', 'tok_timeout', 'tok_processing', 'tok_declined', 'tok_error']

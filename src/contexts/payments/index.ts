@@ -19,6 +19,8 @@ import { cardTesting } from './infrastructure/card-testing.ts'
 import { paymentRoutes } from './infrastructure/http.ts'
 import * as inbox from './infrastructure/inbox-store.ts'
 import { listWebhooks } from './infrastructure/inbox-views.ts'
+import { type ExportLedger, makeLedgerExport } from './infrastructure/ledger-export.ts'
+import { ledgerRoutes } from './infrastructure/ledger-http.ts'
 import { makeManualProvider, receiveManually } from './infrastructure/manual-provider.ts'
 import * as movements from './infrastructure/movement-store.ts'
 import * as store from './infrastructure/payment-store.ts'
@@ -44,6 +46,8 @@ export type PaymentsContext = Context & {
   readonly paymentViews: PaymentViews
   /** Holds our books against the providers': what differs, by payment. */
   readonly compareWithProviders: () => Promise<Difference[]>
+  /** Writes the books as CSV. */
+  readonly exportLedger: ExportLedger
   /** The inbox, for an operator. */
   readonly webhooks: Pick<PaymentsUseCases, 'replayWebhook' | 'replayParked'> & { readonly list: typeof listWebhooks }
   /** The same for what was made in a span, and heals what it safely can. */
@@ -113,11 +117,13 @@ export function payments(platform: Platform, config: Config, { refundsByLines }:
   pump({ name: 'payments-refunds', everyMs: 1_000, run: use.sendDueRefunds })
   pump({ name: 'payments-captures', everyMs: 1_000, run: use.captureDue })
   pump({ name: 'payments-healing', everyMs: 10_000, run: use.healPayments })
+  const exportLedger = makeLedgerExport(db)
   return {
     problems: paymentsProblems,
     routes: async (app) => {
       await app.register(paymentRoutes(use, platform, defaultProvider))
       await app.register(inboxRoutes(use, platform))
+      await app.register(ledgerRoutes(platform, exportLedger))
     },
     on: {},
     tasks: {
@@ -139,6 +145,7 @@ export function payments(platform: Platform, config: Config, { refundsByLines }:
     compareWithProviders: use.compareWithProviders,
     webhooks: { ...use, list: listWebhooks },
     reconcilePayments: use.reconcilePayments,
+    exportLedger,
     providers,
     paymentMethods: config.paymentProviders.map((id) => ({
       id,

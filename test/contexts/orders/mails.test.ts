@@ -262,3 +262,20 @@ describe('nobody is written to', () => {
     expect(failed).toEqual([])
   })
 })
+
+it('writes to one address about unpaid orders 20 times an hour; who paid is always told', async () => {
+  const limited = await openForBuying({ RATE_LIMITS: 'on', STOREFRONT_URL: 'https://shop.example' })
+  try {
+    const email = anAddress()
+    const variantId = await limited.aVariant({ onHand: 100 })
+    const one = () => limited.aCart([{ variantId, quantity: 1 }], { email }).then(limited.placed)
+    const [first] = await Promise.all(Array.from({ length: 22 }, one))
+    expect(await mailsTo(limited.shop, email)).toHaveLength(20)
+    if (first) await limited.pay(first)
+    expect((await mailsTo(limited.shop, email)).slice(20).map(({ subject }) => subject)).toEqual([
+      expect.stringMatching(/^Your payment/),
+    ])
+  } finally {
+    await limited.close()
+  }
+})

@@ -182,6 +182,19 @@ describe('units', () => {
 
 describe('money', () => {
   const payment = { status: 'captured', capturedMinor: 2420, refundedMinor: 0 } as const
+
+  it('that was only authorised is let go when an order ends', () => {
+    for (const end of [expire, cancel])
+      expect(end(anOrder({ status: 'pending', paymentStatus: 'authorised' })).state.paymentStatus).toBe('unpaid')
+  })
+
+  it('that went back or is disputed before its late capture is heard stays so', () => {
+    const late = (paymentStatus: Order['paymentStatus']) =>
+      markPaid(anOrder({ status: 'expired', paymentStatus })).state.paymentStatus
+    for (const before of ['unpaid', 'authorised', 'review'] as const) expect(late(before)).toBe('paid')
+    for (const before of ['partiallyRefunded', 'refunded', 'disputed'] as const) expect(late(before)).toBe(before)
+  })
+
   it('that went back shows, never changes the status, and in full is of every line', () => {
     const part = followPayment(anOrder(), { ...payment, refundedMinor: 1000 })
     const ofLines = (order: Order) => order.lines.map((line) => refundedOfLine(order, line))

@@ -175,15 +175,17 @@ const linesOf = (priced: PricedCart): OrderLine[] =>
     }
   })
 
-/** The payment was captured: pending, or expired with its stock held again. */
+/** The payment was captured: pending, or expired with its stock held again. What went back or is disputed was heard before. */
 export function markPaid(order: Order): Decision<Order> {
-  const state: Order = { ...order, status: to(order, 'paid'), paymentStatus: 'paid', holdUntil: null }
+  const { paymentStatus: before } = order
+  const paymentStatus = before === 'unpaid' || before === 'authorised' || before === 'review' ? 'paid' : before
+  const state: Order = { ...order, status: to(order, 'paid'), paymentStatus, holdUntil: null }
   return { state, events: [event('orders.paid.v1', state)] }
 }
 
 /** The hold is over and nothing was paid. */
 export function expire(order: Order): Decision<Order> {
-  const state: Order = { ...order, status: to(order, 'expired'), holdUntil: null }
+  const state: Order = { ...order, status: to(order, 'expired'), paymentStatus: letGo(order), holdUntil: null }
   return { state, events: [event('orders.expired.v1', state)] }
 }
 
@@ -196,6 +198,9 @@ export function cancel(order: Order): Decision<Order> {
 /** The payment of an expired order landed too late to hold its stock again, or its cart is ordered anew: it is refunded. */
 export const turnDown = (order: Order): Decision<Order> => end(order)
 
+/** An order that ends without having been paid waits for no money: what was authorised is let go. */
+const letGo = ({ paymentStatus }: Order): PaymentStatus => (paymentStatus === 'authorised' ? 'unpaid' : paymentStatus)
+
 function end(order: Order): Decision<Order> {
   const status = to(order, 'cancelled')
   if (order.lines.some((line) => line.shipped > 0))
@@ -203,7 +208,7 @@ function end(order: Order): Decision<Order> {
       orderStatus: order.status,
     })
   const lines = order.lines.map((line) => ({ ...line, cancelled: line.quantity }))
-  const state: Order = { ...order, status, lines, holdUntil: null }
+  const state: Order = { ...order, status, lines, paymentStatus: letGo(order), holdUntil: null }
   return { state, events: [event('orders.cancelled.v1', state, { from: order.status })] }
 }
 

@@ -6,5 +6,5 @@ const ORDER_MAIL_TO = { points: 20, seconds: 3_600 } as const
 /** Counts the mails about unpaid orders by the address that they go to; beyond that nothing is sent. */
 export function limitOrderMail(limits: Limits): (email: string) => Promise<boolean> {
   const orderMailTo = limits.define('order-mail-to', ORDER_MAIL_TO)
-  return async (email) => (await orderMailTo.take(email)).allowed
+  return async (email) => (await orderMailTo.take(email.toLowerCase())).allowed
 }

@@ -152,7 +152,8 @@ export function makeOrderStore(encryption: Encryption) {
   const markExpired = async (work: Work, ids: readonly OrderId[]): Promise<void> => {
     await sql`
       with expired as (
-        update orders.orders set status = 'expired', hold_until = null, updated_at = ${work.now}
+        update orders.orders set status = 'expired', hold_until = null, updated_at = ${work.now},
+          payment_status = case payment_status when 'authorised' then 'unpaid' else payment_status end
         where id = any(${ids}::text[]) returning id
       )
       insert into orders.timeline (order_id, at, kind, from_status, to_status, actor_kind)
