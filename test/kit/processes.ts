@@ -84,6 +84,7 @@ export async function startCluster(
   }
   const services = servicePorts.map((port) => service(port, env))
   for (const one of services) await one.start()
+  const [, email = '', password = ''] = /(\S+@\S+)\s+password (\S+)/.exec(services[0]?.output() ?? '') ?? []
   const stoaWith = (more: Environment, ...args: string[]) => runToEnd([CLI, ...args], { ...env, ...more })
   const stoa = (...args: string[]) => stoaWith({}, ...args)
   return {
@@ -94,8 +95,9 @@ export async function startCluster(
     stoa,
     stoaWith,
     asOwner: async () => {
-      const [, email = '', password = ''] = /(\S+@\S+)\s+password (\S+)/.exec(services[0]?.output() ?? '') ?? []
-      const { body } = await send(services[0]?.url ?? '', 'POST', '/v1/auth/login', { email, password })
+      const answered = services.find((one) => !one.isGone())?.url ?? ''
+      const { status, body } = await send(answered, 'POST', '/v1/auth/login', { email, password })
+      if (status !== 200) throw new Error(`The owner could not log in: ${status}`)
       return { authorization: `Bearer ${body.accessToken}` }
     },
     stock: async (units) => {

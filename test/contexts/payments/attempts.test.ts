@@ -279,15 +279,21 @@ test('closing: an untouched payment at once, a lapsed one at its provider first,
   at.shop.clock.now = new Date()
 })
 
-test('a person cancels at once, unless an attempt is live; the provider is told after', async () => {
+test('a person cancels at once, also while a bank waits for approval, but not while one processes; the provider is told after', async () => {
   const tried = await at.openPayment()
   await at.attempt(tried, 'tok_declined')
   expect(await close(tried, 'cancelled')).toEqual({ outcome: 'cancelled' })
   expect(await at.attempt(tried, 'tok_ok')).toMatchObject({ status: 409, body: { code: 'payments.cancelled' } })
   await at.shop.app.settle()
   expect(heldBy(tried)).toMatchObject([{ status: 'cancelled' }])
+  const waiting = await at.openPayment()
+  await at.attempt(waiting, 'tok_requires_action')
+  expect(await close(waiting, 'cancelled')).toEqual({ outcome: 'cancelled' })
+  await at.shop.app.settle()
+  expect(heldBy(waiting)).toMatchObject([{ status: 'cancelled' }])
+  expect(await at.read(waiting)).toMatchObject({ status: 'cancelled', attempts: [{ status: 'cancelled' }] })
   const live = await at.openPayment()
-  await at.attempt(live, 'tok_requires_action')
+  await at.attempt(live, 'tok_processing')
   expect(await close(live, 'cancelled')).toMatchObject({ outcome: 'busy' })
 })
 

@@ -46,9 +46,10 @@ export function close(
   const closingSince = payment.closingSince ?? now
   const overdue = minutesAfter(closingSince, CLOSE_ANYWAY_AFTER_MINUTES) <= now || live?.status === 'processing'
   const atProvider = payment.providerPaymentId !== null
-  const first = reason === 'expired' ? atProvider || live : live
+  const calling = live && live.status !== 'requiresAction' ? live : undefined
+  const first = reason === 'expired' ? atProvider || live : calling
   if (first && !overdue) {
-    if (reason === 'cancelled') return busy(live?.leaseUntil ?? now)
+    if (reason === 'cancelled') return busy(calling?.leaseUntil ?? now)
     return busy(now, {
       ...payment,
       closingReason: reason,

@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { fillCart, placeOrder, type Reply, send, variantOf, waitForOrder } from '../kit/buyer.ts'
+import { testDatabase } from '../kit/database.ts'
+import { payByStripe, type StripeCluster, startStripeCluster } from '../kit/stripe-cluster.ts'
+
+/** P4: the service is killed at each named place of money, and the request repeated: one charge, one order, the books right. */
+let cluster: StripeCluster
+let database: Awaited<ReturnType<typeof testDatabase>>
+beforeAll(async () => {
+  database = await testDatabase()
+  const env = { PAYMENT_TIMEOUT_MS: '2000', DRAIN_MS: '0' }
+  cluster = await startStripeCluster(database, { services: 1, env })
+  await cluster.stock({ mug: 1_000 })
+}, 90_000)
+afterAll(async () => {
+  await cluster?.stop()
+  await database?.drop()
+})
+
+const service = () => cluster.services[0]
+const url = () => service().url
+
+/** Repeats a request with its key, as a client does, and starts the service again when it is gone. */
+async function untilAnswered(request: () => Promise<Reply>): Promise<Reply> {
+  for (let tries = 0; ; tries += 1) {
+    const reply = await request()
+    if (reply.status === 201 || tries > 80) return reply
+    await pause(500)
+    if (service().isGone()) await service().start()
+  }
+}
+
+async function anOrder(): Promise<Reply['body']> {
+  const cart = (await fillCart(url(), [{ variantId: await variantOf(url(), 'mug'), quantity: 1 }])) as never
+  const { status, body } = await placeOrder(url(), cart)
+  expect(status).toBe(201)
+  return body
+}
+
+async function restart(env: Record<string, string>): Promise<void> {
+  await service().end('SIGTERM')
+  await service().start(env)
+}
+
+/** What the double says of a payment's objects: captured and refunded of each. */
+async function atStripe(order: Reply['body']): Promise<[number, number][]> {
+  const { intents } = await cluster.stripe.command('ledger')
+  return Object.values(intents)
+    .filter(({ metadata }) => metadata.paymentId === order.payment.id)
+    .map(({ captured, refunded }) => [captured, refunded])
+}
+
+async function booksAreRight(): Promise<void> {
+  if (service().isGone()) await service().start()
+  await cluster.comeToRest(60_000)
+  expect(await cluster.ledgersDiffer()).toEqual([])
+  const { code, output } = await cluster.stoa('audit', '--all', '--json')
+  expect({ code, output: code === 0 ? '' : output }).toEqual({ code: 0, output: '' })
+}
+
+async function becomes(order: Reply['body'], state: string): Promise<void> {
+  let seen = ''
+  for (let tries = 0; seen !== state && tries < 10; tries += 1) {
+    if (service().isGone()) await service().start()
+    seen = await waitForOrder(url(), order, [state], 2_000)
+  }
+  expect(seen).toBe(state)
+}
+
+test.each(['payment.before-call', 'payment.after-call', 'payment.recorded'])(
+  'paying, killed at %s',
+  async (place) => {
+    const order = await anOrder()
+    await restart({ FAILPOINTS: `${place}=kill` })
+    const key = randomUUID()
+    const attempt = await untilAnswered(() => payByStripe(url(), order, 'pm_card_visa', key))
+    // Killed before the call, Stripe has never heard of it: the attempt's own answer says so, and another one pays.
+    const paid = attempt.body.decline?.retryable ? await payByStripe(url(), order) : attempt
+    expect(paid.body).toMatchObject({ status: 'succeeded' })
+    await becomes(order, 'paid')
+    expect(await atStripe(order)).toEqual([[order.total.amountMinor, 0]])
+    await booksAreRight()
+  },
+  150_000,
+)
+
+test.each(['refund.before-call', 'refund.after-call'])(
+  'giving back, killed at %s',
+  async (place) => {
+    const order = await anOrder()
+    expect((await payByStripe(url(), order)).body.status).toBe('succeeded')
+    await becomes(order, 'paid')
+    const owner = await cluster.asOwner()
+    await restart({ FAILPOINTS: `${place}=kill` })
+    const key = randomUUID()
+    const refund = { amount: { amountMinor: 300, currency: 'USD' }, reason: 'Scratched' }
+    const path = `/v1/payments/${order.payment.id}/refunds`
+    const given = await untilAnswered(() => send(url(), 'POST', path, refund, { ...owner, 'idempotency-key': key }))
+    expect(given.body).toMatchObject({ amount: { amountMinor: 300 } })
+    await booksAreRight()
+    expect(await atStripe(order)).toEqual([[order.total.amountMinor, 300]])
+  },
+  150_000,
+)
+
+test.each(['capture.before-call', 'capture.after-call'])(
+  'capturing, killed at %s',
+  async (place) => {
+    await restart({ PAYMENT_CAPTURE: 'manual' })
+    const order = await anOrder()
+    expect((await payByStripe(url(), order)).body.status).toBe('succeeded')
+    const owner = await cluster.asOwner()
+    await restart({ PAYMENT_CAPTURE: 'manual', FAILPOINTS: `${place}=kill` })
+    const key = randomUUID()
+    const part = { amount: { amountMinor: 900, currency: 'USD' } }
+    const path = `/v1/payments/${order.payment.id}/capture`
+    const taken = await untilAnswered(() => send(url(), 'POST', path, part, { ...owner, 'idempotency-key': key }))
+    expect(taken.body).toMatchObject({ amount: { amountMinor: 900 } })
+    await becomes(order, 'paid')
+    expect(await atStripe(order)).toEqual([[900, 0]])
+    await booksAreRight()
+  },
+  150_000,
+)
