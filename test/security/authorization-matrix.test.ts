@@ -97,6 +97,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   recordReceipt: { ...ofShop('finance'), body: () => ({ amount: { amountMinor: 100, currency: 'USD' } }) },
   reviewPayment: { ...ofShop('finance'), body: () => ({ decision: 'dismiss', reason: 'Not ours' }) },
   refundPayment: ofShop('finance'),
+  listPayments: staff('support', 'finance'),
   listPaymentWebhooks: staff('finance'),
   readPaymentWebhook: ofShop('finance'),
   replayPaymentWebhook: ofShop('finance'),

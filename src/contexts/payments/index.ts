@@ -23,8 +23,10 @@ import { type ExportLedger, makeLedgerExport } from './infrastructure/ledger-exp
 import { ledgerRoutes } from './infrastructure/ledger-http.ts'
 import { makeManualProvider, receiveManually } from './infrastructure/manual-provider.ts'
 import * as movements from './infrastructure/movement-store.ts'
+import { paymentListRoutes } from './infrastructure/payment-list-http.ts'
 import * as store from './infrastructure/payment-store.ts'
-import { type PaymentViews, paymentsMeasures, paymentViews } from './infrastructure/payment-views.ts'
+import { type PaymentViews, paymentViews } from './infrastructure/payment-views.ts'
+import { paymentsMeasures } from './infrastructure/payments-measures.ts'
 import * as books from './infrastructure/reconcile-store.ts'
 import * as refunds from './infrastructure/refund-store.ts'
 import { makeSandboxClient } from './infrastructure/sandbox-client.ts'
@@ -122,6 +124,7 @@ export function payments(platform: Platform, config: Config, { refundsByLines }:
     problems: paymentsProblems,
     routes: async (app) => {
       await app.register(paymentRoutes(use, platform, defaultProvider))
+      await app.register(paymentListRoutes(platform))
       await app.register(inboxRoutes(use, platform))
       await app.register(ledgerRoutes(platform, exportLedger))
     },

@@ -13,6 +13,7 @@ import { attemptView, viewPayment } from './payment-views.ts'
 import { commandOf, keyOf, receiptOf, sendReplay } from './replays.ts'
 import { AttemptBody, AttemptSchema, PaymentSchema } from './schemas.ts'
 import { staffRoutes } from './staff-http.ts'
+import { viewForStaff } from './staff-views.ts'
 
 const Params = closed({ id: idSchema('pay') })
 const tags = ['payments']
@@ -32,7 +33,7 @@ export const paymentRoutes =
       {
         schema: {
           operationId: 'getPayment',
-          summary: 'A payment with its attempts and refunds',
+          summary: 'A payment with its attempts and refunds; to staff with everything that is known of it',
           tags,
           params: Params,
           response: { 200: PaymentSchema },
@@ -41,9 +42,9 @@ export const paymentRoutes =
       },
       async (request) => {
         const seen = await viewPayment(platform.db, request.params.id)
-        if (!seen || !(isOwn(request.actor, seen.proof) || request.actor.permissions.has('payments:read')))
-          throw refuse('payments.not-found')
-        return seen.view
+        const isStaffs = request.actor.permissions.has('payments:read')
+        if (!seen || !(isOwn(request.actor, seen.proof) || isStaffs)) throw refuse('payments.not-found')
+        return isStaffs ? { ...seen.view, ...(await viewForStaff(platform.db, request.params.id)) } : seen.view
       },
     )
 

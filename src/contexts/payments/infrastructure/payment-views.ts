@@ -2,7 +2,6 @@ import { sql } from 'kysely'
 import type { AttemptId, CaptureId, OrderId, PaymentId, RefundId } from '#kernel/ids.ts'
 import type { Money } from '#kernel/money.ts'
 import type { Reader } from '#platform/db/work.ts'
-import type { Measure } from '#platform/telemetry/metrics.ts'
 import type { Proof } from '../application/attempt-payment.ts'
 import type { Attempt, AttemptStatus } from '../domain/attempt.ts'
 import type { CaptureRequest } from '../domain/capture-request.ts'
@@ -183,43 +182,3 @@ export const paymentViews: PaymentViews = async (reader, ids) => {
     ]),
   )
 }
-
-/** Business numbers: what waits, and what waits for a person. */
-export const paymentsMeasures = (db: Reader, clock: () => Date): Measure[] => [
-  measure('stoa_payments_oldest_webhook_seconds', 'Age of the oldest webhook that is not worked on yet', () =>
-    one(
-      db,
-      sql`select coalesce(extract(epoch from ${clock()}::timestamptz - min(received_at)), 0)::float8 as value
-      from payments.inbox where due_at is not null`,
-    ),
-  ),
-  measure('stoa_payments_parked_webhooks', 'Webhooks that were given up and wait for a person', () =>
-    one(db, sql`select count(*)::int as value from payments.inbox where parked_at is not null`),
-  ),
-  measure('stoa_payments_in_review', 'Payments that wait for a person', () =>
-    one(db, sql`select count(*)::int as value from payments.payments where review_reason is not null`),
-  ),
-  measure('stoa_payments_attempts_past_lease', 'Attempts that should have been healed a minute ago', () =>
-    one(
-      db,
-      sql`select count(*)::int as value from payments.attempts
-      where lease_until < ${clock()}::timestamptz - interval '1 minute'`,
-    ),
-  ),
-  measure('stoa_payments_refunds_unsent', 'Refunds that no provider has confirmed within five minutes', () =>
-    one(
-      db,
-      sql`select count(*)::int as value from payments.refunds
-      where lease_until is not null and created_at < ${clock()}::timestamptz - interval '5 minutes'`,
-    ),
-  ),
-]
-
-const measure = (name: string, help: string, value: () => Promise<number>): Measure => ({
-  name,
-  help,
-  read: async () => [{ value: await value() }],
-})
-
-const one = async (db: Reader, query: ReturnType<typeof sql<{ value: number }>>): Promise<number> =>
-  (await query.execute(db)).rows[0]?.value ?? 0

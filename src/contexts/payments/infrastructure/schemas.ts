@@ -1,16 +1,18 @@
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import {
   CurrencySchema,
   closed,
   idSchema,
   MoneySchema,
   named,
+  nullable,
   oneOf,
   TimeSchema,
   textSchema,
 } from '#platform/http/schemas.ts'
 import type { Decision } from '../domain/review.ts'
 import type { AttemptView, CaptureView, PaymentView, RefundView } from './payment-views.ts'
+import { staffFields } from './staff-schemas.ts'
 
 const DeclineSchema = closed({
   code: Type.String({ description: 'Stable; what a shop front can act on.' }),
@@ -64,20 +66,44 @@ export const RefundSchema = named(
   }),
 )
 
+export const PaymentStatusSchema = oneOf<PaymentView['status']>(
+  ...(['open', 'authorised', 'captured', 'cancelled', 'review', 'disputed', 'lost'] as const),
+)
+
 export const PaymentSchema = named(
   'Payment',
   closed({
     id: idSchema('pay'),
     orderId: idSchema('ord'),
-    status: oneOf<PaymentView['status']>('open', 'authorised', 'captured', 'cancelled', 'review', 'disputed', 'lost'),
+    status: PaymentStatusSchema,
     amount: MoneySchema,
     captured: MoneySchema,
     refunded: MoneySchema,
     payableUntil: TimeSchema,
     attempts: Type.Array(AttemptSchema),
     refunds: Type.Array(RefundSchema),
+    ...staffFields,
   }),
 )
+
+export const PaymentSummarySchema = named(
+  'PaymentSummary',
+  closed({
+    id: idSchema('pay'),
+    orderId: idSchema('ord'),
+    orderNumber: Type.String(),
+    status: PaymentStatusSchema,
+    amount: MoneySchema,
+    captured: MoneySchema,
+    refunded: MoneySchema,
+    provider: nullable(Type.String()),
+    reviewReason: nullable(Type.String()),
+    disputed: Type.Boolean({ description: 'Whether a bank ever wanted the money back.' }),
+    authorisedUntil: nullable(TimeSchema),
+    openedAt: TimeSchema,
+  }),
+)
+export type PaymentSummary = Static<typeof PaymentSummarySchema>
 
 export const AttemptBody = named(
   'NewPaymentAttempt',
