@@ -2,7 +2,7 @@ import type { PaymentId } from '#kernel/ids.ts'
 import type { Command, Perform } from '#platform/db/perform.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 import type { PaymentStatus } from '../domain/payment.ts'
-import { type ProviderPayment, refundedMinorOf } from '../domain/provider-payment.ts'
+import { type ProviderDispute, type ProviderPayment, refundedMinorOf } from '../domain/provider-payment.ts'
 import type { PaymentProvider, PaymentProviders } from './payment-provider.ts'
 import type { SettlePayments } from './settle-payments.ts'
 
@@ -14,9 +14,10 @@ export type BookedObject = {
   readonly providerPaymentId: string
   readonly capturedMinor: number
   readonly refundedMinor: number
-  /** In open and lost disputes. */
-  readonly disputedMinor: number
+  /** In disputes, by how they stand. */
+  readonly disputed: Disputed
 }
+type Disputed = Readonly<Record<ProviderDispute['status'], number>>
 export type Difference = { readonly subject: string; readonly detail: string }
 export type Span = { readonly from: Date; readonly before: Date }
 export type Reconciliation = {
@@ -111,14 +112,21 @@ async function reconcileOne(
   }
 }
 
+const UNDISPUTED: Disputed = { open: 0, won: 0, lost: 0 }
+const told = ({ open, won, lost }: Disputed): string => `${open} open, ${won} won, ${lost} lost`
+const disputedIn = ({ disputes }: ProviderPayment): Disputed => {
+  const sums = { ...UNDISPUTED }
+  for (const { status, amountMinor } of disputes) sums[status] += amountMinor
+  return sums
+}
+
 /** What of an object is otherwise there than in the books; undefined when nothing is. */
 function differenceOf(booked: BookedObject | undefined, found: ProviderPayment): string | undefined {
-  const { capturedMinor = 0, refundedMinor = 0, disputedMinor = 0, status } = booked ?? {}
-  const back = refundedMinorOf(found)
-  const disputed = found.disputes.reduce((sum, one) => sum + (one.status === 'won' ? 0 : one.amountMinor), 0)
-  const there = `${found.provider} took ${found.takenMinor}, refunded ${back}, has ${disputed} in dispute`
-  if (capturedMinor !== found.takenMinor || refundedMinor !== back || disputedMinor !== disputed)
-    return `${there}; the books say ${capturedMinor}, ${refundedMinor} and ${disputedMinor} (${found.id})`
+  const { capturedMinor = 0, refundedMinor = 0, disputed = UNDISPUTED, status } = booked ?? {}
+  const [back, disputedThere] = [refundedMinorOf(found), disputedIn(found)]
+  const there = `${found.provider} took ${found.takenMinor}, refunded ${back}, disputes: ${told(disputedThere)}`
+  if (capturedMinor !== found.takenMinor || refundedMinor !== back || told(disputed) !== told(disputedThere))
+    return `${there}; the books say ${capturedMinor}, ${refundedMinor}, ${told(disputed)} (${found.id})`
   if (isAliveThere(booked, found)) return `${found.id} can still be paid at ${found.provider}, and is cancelled here`
   const authorisedThere = found.status === 'authorised'
   if (booked && authorisedThere !== (status === 'authorised') && (authorisedThere || found.status === 'cancelled'))

@@ -47,8 +47,11 @@ async function objects(
         where c.provider = k.provider and c.provider_payment_id = k.provider_payment_id), 0) as "capturedMinor",
       coalesce((select sum(r.amount_minor) from payments.refunds r where r.status = 'succeeded'
         and r.payment_id = k.id and r.provider_payment_id = k.provider_payment_id), 0)::bigint as "refundedMinor",
-      coalesce((select sum(d.amount_minor) from payments.disputes d where d.status <> 'won'
-        and d.payment_id = k.id and d.provider_payment_id = k.provider_payment_id), 0)::bigint as "disputedMinor"
+      (select jsonb_build_object('open', coalesce(sum(d.amount_minor) filter (where d.status = 'open'), 0),
+          'won', coalesce(sum(d.amount_minor) filter (where d.status = 'won'), 0),
+          'lost', coalesce(sum(d.amount_minor) filter (where d.status = 'lost'), 0))
+        from payments.disputes d
+        where d.payment_id = k.id and d.provider_payment_id = k.provider_payment_id) as disputed
     from known k where ${providerPaymentId}::text is null or k.provider_payment_id = ${providerPaymentId}
     order by k.id`.execute(reader)
   return rows
