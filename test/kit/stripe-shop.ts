@@ -1,7 +1,10 @@
 import { type RawBuilder, sql } from 'kysely'
 import Stripe from 'stripe'
 import type { VariantId } from '#kernel/ids.ts'
+import { makeLog } from '#platform/telemetry/log.ts'
+import { buildApp } from '../../src/app.ts'
 import { auditShop } from '../../src/cli/audit.ts'
+import type { Config } from '../../src/config.ts'
 import { ADDRESS } from './buyer.ts'
 import { type Sent, type TestShop, testShop } from './shop.ts'
 import type { StripeEvent } from './stripe/books.ts'
@@ -158,6 +161,17 @@ const idOf = (call: Promise<{ id: string }>): Promise<string> =>
       return error.payment_intent.id
     },
   )
+
+export type Two = Awaited<ReturnType<typeof twoInstances>>
+
+/** The same shop as two processes run it: a second instance on its database, both listening. `change` is for the second. */
+export async function twoInstances({ shop }: StripeShop, change: (config: Config) => Config = (config) => config) {
+  const { app, clock, databaseUrl } = shop
+  const log = makeLog({ level: app.config.logLevel, sync: true })
+  const twin = await buildApp(change(app.config), { databaseUrl, clock: () => clock.now, log })
+  const listening = [app, twin].map((one) => one.http.listen({ port: 0, host: '127.0.0.1' }))
+  return { urls: await Promise.all(listening), settle: twin.settle, close: twin.close }
+}
 
 type Sums = { captured: number; refunded: number; disputed: number; lost: number }
 

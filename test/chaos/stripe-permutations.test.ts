@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { seeded } from '../kit/stripe/seeded.ts'
+import { afterwards, anySchedule, type Pace, runCopies, type Schedule, tellTheRest } from '../kit/stripe-copies.ts'
+import { different, type Model, type ModelShop, modelShops } from '../kit/stripe-models.ts'
+import { SCENARIOS } from '../kit/stripe-scenarios.ts'
+import { violationsOf } from '../kit/stripe-shop.ts'
+
+vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 120_000 })
+
+/**
+ * P5: whatever happens to a payment, what is told of it ends in one state, in each order, worked on one by one, all together
+ * or now and then, and whenever it comes between what happens. CHAOS=full for all permutations, which are 120 at most.
+ */
+const MOST = process.env.CHAOS === 'full' ? 120 : 6
+const STEPS = Math.max(...SCENARIOS.map(({ steps }) => steps.length))
+let shops: ModelShop[]
+beforeAll(async () => {
+  shops = await modelShops()
+})
+afterAll(() => Promise.all(shops.map(({ at }) => at.close())))
+
+const random = seeded(1)
+/** Some of them, by a seed, when they are too many. */
+function some<One>(all: readonly One[]): One[] {
+  const chosen = all.map((one) => ({ one, place: random() })).toSorted((a, b) => a.place - b.place)
+  return chosen.slice(0, MOST).map(({ one }) => one)
+}
+const permuted = ({ varied, scenario: { steps } }: Model): Schedule[] => some(afterwards(varied, steps.length, STEPS))
+const mixed = ({ varied, scenario: { steps } }: Model): Schedule[] =>
+  Array.from({ length: MOST }, () => anySchedule(varied, steps.length, random))
+
+const WAYS: readonly (readonly [string, (model: Model) => Schedule[], Pace])[] = [
+  ['told afterwards, worked on one by one', permuted, 'each'],
+  ['told afterwards, worked on all together', permuted, 'together'],
+  ['told while it happens, worked on one by one', mixed, 'each'],
+  ['told while it happens, worked on now and then', mixed, () => random() < 0.4],
+]
+
+test('no scenario varies more than five events', () => {
+  const counts = shops.flatMap(({ models }) => models.map(({ varied }) => varied.length))
+  expect(counts).toHaveLength(SCENARIOS.length)
+  expect(Math.min(...counts)).toBeGreaterThan(1)
+  expect(Math.max(...counts)).toBeLessThanOrEqual(5)
+})
+
+test.each(WAYS)('%s: one state per scenario', async (way, schedulesOf, pace) => {
+  for (const shop of shops) {
+    const { at, mug, models } = shop
+    const plans = models.flatMap((model) =>
+      schedulesOf(model).map((schedule) => ({ scenario: model.scenario, schedule })),
+    )
+    const copies = await runCopies(at, mug, plans, pace)
+    await tellTheRest(at, copies)
+    console.log(`${way}: ${copies.length} orders of telling ${models.length} scenarios`)
+    expect((await different(shop, copies)).slice(0, 3)).toEqual([])
+    at.advance(1)
+    await at.settle()
+    expect((await different(shop, copies)).slice(0, 3), 'a minute later').toEqual([])
+    expect(await violationsOf(at)).toEqual([])
+  }
+})
