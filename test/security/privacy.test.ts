@@ -7,6 +7,7 @@ import { systemActor } from '#platform/db/system.ts'
 import { readRegistry } from '#platform/security/sealed-columns.ts'
 import { auditShop } from '../../src/cli/audit.ts'
 import { ADDRESS, type Buying, openForBuying } from '../contexts/orders/buying.ts'
+import { tellOf } from '../contexts/orders/unheard.ts'
 import { bearer } from '../contexts/users/people.ts'
 import { sqlOf } from '../contexts/users/sql.ts'
 import type { Sent } from '../kit/shop.ts'
@@ -43,7 +44,7 @@ async function aLife(who: string) {
   }
   const buy = async (headers: Record<string, string>) => {
     const order = await buying.placed(
-      await buying.aCart([{ variantId, quantity: 1, metadata: { engraving: `Of ${who}` } }], details, headers),
+      await buying.aCart([{ variantId, quantity: 2, metadata: { engraving: `Of ${who}` } }], details, headers),
     )
     await buying.pay(order)
     await buying.shop.app.settle()
@@ -53,8 +54,22 @@ async function aLife(who: string) {
   const owner = await buying.asOwner()
   await buying.send('POST', `/v1/orders/${orders[0]!.id}/notes`, { text: `${who} is a friend` }, owner)
   await buying.aCart([{ variantId, quantity: 1 }], details, bearer(session))
-  const ship = () =>
-    Promise.all(orders.map(({ id }) => buying.send('PATCH', `/v1/orders/${id}/status`, { status: 'shipped' }, owner)))
+  const ship = async () => {
+    const parcel = { carrier: 'Post', trackingNumber: `${who}-4711` }
+    for (const { id, body } of orders) {
+      await buying.send('POST', `/v1/orders/${id}/shipments`, parcel, owner)
+      const part = { amount: { amountMinor: 100, currency: 'USD' }, reason: `${who} was unhappy` }
+      await buying.send('POST', `/v1/payments/${body.payment.id}/refunds`, part, owner)
+      const [line] = body.items
+      const back = { lines: [{ itemId: line.id, quantity: 1, restock: false }], reason: `${who} did not like it` }
+      await buying.send('POST', `/v1/orders/${id}/returns`, back, owner)
+    }
+    for (const { body } of orders) {
+      const there = buying.sandbox.ledger().payments.find(({ reference }) => reference === body.payment.id)
+      await tellOf(buying, there?.id ?? '', { payer: `${who} Canary` })
+    }
+    await buying.shop.app.settle()
+  }
   return { who, email, session, orders, ship, id: session.body.user.id as string }
 }
 type Life = Awaited<ReturnType<typeof aLife>>

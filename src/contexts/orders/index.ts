@@ -96,7 +96,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
     newNoteId: () => newId('note'),
   }
   const use = ordersUseCases(needs)
-  const personal = personalData(encryption, payments.paymentViews)
+  const personal = personalData(encryption, payments)
   const checkoutState = makeCheckoutState(db, clock)
   const { paymentMethods } = payments
 

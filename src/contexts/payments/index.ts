@@ -27,6 +27,7 @@ import { paymentListRoutes } from './infrastructure/payment-list-http.ts'
 import * as store from './infrastructure/payment-store.ts'
 import { type PaymentViews, paymentViews } from './infrastructure/payment-views.ts'
 import { paymentsMeasures } from './infrastructure/payments-measures.ts'
+import { type ForgetOrders, forgetOrders } from './infrastructure/personal-data.ts'
 import * as books from './infrastructure/reconcile-store.ts'
 import * as refunds from './infrastructure/refund-store.ts'
 import { makeSandboxClient } from './infrastructure/sandbox-client.ts'
@@ -40,11 +41,13 @@ export type { Reconciliation } from './application/reconcile-payments.ts'
 export type { RefundInFull } from './application/refund-payment.ts'
 export type { RefundsByLines, RefundToCount } from './application/refunds-by-lines.ts'
 export type { PaymentViews, ShortPayment } from './infrastructure/payment-views.ts'
+export type { ForgetOrders } from './infrastructure/personal-data.ts'
 
 export type PaymentsContext = Context & {
   readonly openPayment: OpenPayment
   readonly closePayments: ClosePayments
   readonly refundInFull: RefundInFull
+  readonly forgetOrders: ForgetOrders
   readonly paymentViews: PaymentViews
   /** Holds our books against the providers': what differs, by payment. */
   readonly compareWithProviders: () => Promise<Difference[]>
@@ -144,6 +147,7 @@ export function payments(platform: Platform, config: Config, { refundsByLines }:
     openPayment: use.openPayment,
     closePayments: use.closePayments,
     refundInFull: use.refundInFull,
+    forgetOrders,
     paymentViews,
     compareWithProviders: use.compareWithProviders,
     webhooks: { ...use, list: listWebhooks },

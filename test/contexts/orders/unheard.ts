@@ -19,12 +19,12 @@ export async function payUnheard(buying: Buying, { body: { payment, total } }: P
 }
 
 /** The webhook of it, sent again, signed anew, when the clock has moved meanwhile, as a provider does. */
-export async function tellOf(buying: Buying, id: string): Promise<Sent> {
-  const event = { id: `evt_${randomUUID()}`, type: 'payment.succeeded', data: { payment: { id } } }
+export async function tellOf(buying: Buying, id: string, more: object = {}): Promise<Sent> {
+  const event = { id: `evt_${randomUUID()}`, type: 'payment.succeeded', data: { payment: { id, ...more } } }
   const t = Math.floor(buying.shop.clock.now.getTime() / 1000)
   const mac = createHmac('sha256', buying.shop.app.config.sandboxWebhookSecret)
   const v1 = mac.update(`${t}.${JSON.stringify(event)}`).digest('hex')
   const signature = { 'sandbox-signature': `t=${t},v1=${v1}` }
   const told = await buying.send('POST', '/v1/payments/webhook/sandbox', event, signature)
-  return told.status === 400 ? tellOf(buying, id) : told
+  return told.status === 400 ? tellOf(buying, id, more) : told
 }

@@ -122,7 +122,7 @@ test('a refund that the provider will not make fails, and can be asked for again
   expect(await refund(payment, 1000)).toMatchObject({ status: 201, body: { status: 'failed' } })
   expect((await at.read(payment)).refunded.amountMinor).toBe(0)
   expect(await at.shop.app.contexts.payments.compareWithProviders()).toMatchObject([
-    { subject: payment.id, detail: expect.stringContaining('refunded 1999, the books say 1999 and 0') },
+    { subject: payment.id, detail: expect.stringMatching(/refunded 1999.*the books say 1999, 0/) },
   ])
 })
 

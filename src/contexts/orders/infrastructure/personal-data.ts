@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { PaymentViews } from '#contexts/payments/index.ts'
+import type { ForgetOrders, PaymentViews } from '#contexts/payments/index.ts'
 import type { CartId, NoteId, OrderId } from '#kernel/ids.ts'
 import type { Reader, Work } from '#platform/db/work.ts'
 import type { Person, PersonalData } from '#platform/privacy.ts'
@@ -11,7 +11,7 @@ import { EMAIL_FIELD } from './order-store.ts'
 import { orderView } from './order-views.ts'
 import { personalOf, type SealedPersonal } from './personal.ts'
 
-/** What stands where notes about a person stood. */
+/** What stands where notes and reasons about a person stood. */
 const ERASED_NOTE = 'erased'
 
 type CartRow = SealedPersonal & {
@@ -24,7 +24,10 @@ type CartRow = SealedPersonal & {
 }
 
 /** Orders' part in a person's export and erasure: theirs by account, or bought as a guest with their verified e-mail. */
-export function personalData(encryption: Encryption, paymentViews: PaymentViews): PersonalData {
+export function personalData(
+  encryption: Encryption,
+  { paymentViews, forgetOrders }: { paymentViews: PaymentViews; forgetOrders: ForgetOrders },
+): PersonalData {
   const [ofOrders, ofCarts] = [personalOf('orders.orders', encryption), personalOf('orders.carts', encryption)]
   const theirs = ({ userId, emailIndex }: Person, until?: Date) =>
     sql`(o.user_id = ${userId}::text or (o.email_index = ${emailIndex}::bytea
@@ -82,6 +85,8 @@ export function personalData(encryption: Encryption, paymentViews: PaymentViews)
         select id, email from unnest(${orders.map(({ id }) => id)}::text[], ${orders.map(({ email }) => email)}::bytea[])
           as g (id, email)),
       lines as (update orders.order_lines l set metadata = '{}' from gone where l.order_id = gone.id),
+      parcels as (update orders.shipments s set tracking_number = null from gone where s.order_id = gone.id),
+      returns as (update orders.returns r set reason = ${ERASED_NOTE} from gone where r.order_id = gone.id),
       told as (
         update orders.notes n set text = t.text
         from unnest(${notes.map(({ id }) => id)}::text[], ${notes.map(({ text }) => text)}::bytea[]) as t (id, text)
@@ -96,6 +101,10 @@ export function personalData(encryption: Encryption, paymentViews: PaymentViews)
         shipping_address = null, billing_address = null, note = null, metadata = '{}', locale = 'en',
         token_version = token_version + 1, updated_at = ${now}
       from gone where o.id = gone.id`.execute(tx)
+    await forgetOrders(
+      work,
+      rows.map(({ id }) => id),
+    )
   }
 
   return { collect, refuseIfNeeded, forget }
