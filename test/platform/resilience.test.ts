@@ -126,10 +126,10 @@ describe('repeats', () => {
 describe('the circuit breaker', () => {
   const kill = async (http: HttpClient) => {
     answer = say(500)
-    await Promise.all(times(12, () => failureOf(http.call(WRITE))))
+    await Promise.all(times(25, () => failureOf(http.call(WRITE))))
   }
 
-  test('opens after twelve failures in a row: calls are refused at once and never sent', async () => {
+  test('opens after 25 failures: calls are refused at once and never sent', async () => {
     const http = client()
     await kill(http)
     expect(states).toEqual(['open'])
@@ -137,18 +137,18 @@ describe('the circuit breaker', () => {
     const failed = await failureOf(http.call(READ))
     expect(performance.now() - began).toBeLessThan(50)
     expect(failed).toMatchObject({ answered: false, sent: false })
-    expect(requests).toHaveLength(12)
+    expect(requests).toHaveLength(25)
     expect(results.at(-1)).toBe('refused')
   })
 
-  test('opens when more than four of five of the last forty failed', async () => {
+  test('opens when more than four of five of the last thirty failed', async () => {
     const http = client()
     for (let i = 0; i < 60 && states.length === 0; i += 1) {
       answer = say(i % 8 === 0 ? 200 : 500)
       await http.call(WRITE).catch(() => {})
     }
     expect(states).toEqual(['open'])
-    expect(requests.length).toBeLessThan(45)
+    expect(requests.length).toBeLessThan(40)
   })
 
   test('stays closed while half of the tries fail, for declines, and for 429', async () => {
@@ -183,12 +183,12 @@ describe('the circuit breaker', () => {
   })
 
   test('a probe that fails opens it again, and a full house is no sign of health', async () => {
-    const http = client({ places: { atOnce: 1, waiting: 0 }, urgentPlaces: { atOnce: 12, waiting: 0 }, tryMs: 900 })
+    const http = client({ places: { atOnce: 1, waiting: 0 }, urgentPlaces: { atOnce: 25, waiting: 0 }, tryMs: 900 })
     answer = hang
     const hanging = failureOf(http.call(READ))
     await pause(20)
     answer = say(500)
-    await Promise.all(times(12, () => failureOf(http.call({ ...WRITE, urgent: true }))))
+    await Promise.all(times(25, () => failureOf(http.call({ ...WRITE, urgent: true }))))
     expect(states).toEqual(['open'])
     expect(await failureOf(http.call(READ))).toMatchObject({ sent: false })
     await hanging
@@ -200,7 +200,7 @@ describe('the circuit breaker', () => {
   test('a call that was sent before the breaker opened says what it heard', async () => {
     const http = client()
     answer = say(500)
-    const failures = await Promise.all(times(12, () => failureOf(http.call(READ))))
+    const failures = await Promise.all(times(25, () => failureOf(http.call(READ))))
     expect(states).toEqual(['open'])
     for (const failed of failures)
       expect(failed).toMatchObject({ sent: true, answered: true, response: { status: 500 } })
@@ -209,16 +209,16 @@ describe('the circuit breaker', () => {
 
 describe('places', () => {
   test('beyond those under way and those that wait, calls are refused at once; nobody waits for a breaker that opened', async () => {
-    const http = client({ places: { atOnce: 12, waiting: 30 }, tryMs: 200 })
+    const http = client({ places: { atOnce: 25, waiting: 30 }, tryMs: 200 })
     answer = hang
     const began = performance.now()
-    const calls = times(60, () => failureOf(http.call(READ)))
-    for (const failed of await Promise.all(calls.slice(42))) expect(failed.sent).toBe(false)
+    const calls = times(70, () => failureOf(http.call(READ)))
+    for (const failed of await Promise.all(calls.slice(55))) expect(failed.sent).toBe(false)
     expect(performance.now() - began).toBeLessThan(150)
-    expect(requests.length).toBeLessThanOrEqual(12)
+    expect(requests.length).toBeLessThanOrEqual(25)
     const sent = (await Promise.all(calls)).filter((failed) => failed.sent)
-    // Those whose turn came before the twelfth had failed.
-    expect(sent.length).toBeLessThan(25)
+    // Those whose turn came before the 25th had failed.
+    expect(sent.length).toBeLessThan(51)
     expect(requests).toHaveLength(sent.length)
   })
 

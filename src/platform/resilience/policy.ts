@@ -27,8 +27,7 @@ export type Policy<Answer> = (
 
 const REPEATS = 2
 const FIRST_PAUSE_MS = 50
-const FAILURES_IN_A_ROW = 12
-const FAILURES_OF_LATE = { threshold: 0.8, size: 40 }
+const OPENS_ABOVE = { threshold: 0.8, size: 30, minimumNumberOfCalls: 25 }
 const PROBE_AFTER_MS = 2_000
 const { Closed, HalfOpen, Open } = cockatiel.CircuitState
 
@@ -42,7 +41,7 @@ export function makePolicy<Answer>(options: PolicyOptions<Answer>): Policy<Answe
   const lanes = { ordinary: bulkheadOf(places), urgent: bulkheadOf(urgentPlaces) }
   const isFailure = (answer: unknown) => options.isFailure(answer as Answer)
   const breaker = cockatiel.circuitBreaker(cockatiel.handleAll.orWhenResult(isFailure), {
-    breaker: inARowOrOfLate(),
+    breaker: new cockatiel.CountBreaker(OPENS_ABOVE),
     halfOpenAfter: PROBE_AFTER_MS,
   })
   breaker.onStateChange((state) =>
@@ -100,15 +99,3 @@ const isRefusal = (error: unknown): boolean =>
 
 /** A try that ran out of time is not worth it: a slow server gets slower by it, and may still be at work on the first. */
 const isWorthRepeating = (error: unknown): boolean => !isRefusal(error) && !cockatiel.isTaskCancelledError(error)
-
-/** Opens after so many failures in a row, and when most of the last tries failed. */
-function inARowOrOfLate(): cockatiel.IBreaker {
-  const both = [new cockatiel.ConsecutiveBreaker(FAILURES_IN_A_ROW), new cockatiel.CountBreaker(FAILURES_OF_LATE)]
-  return {
-    state: undefined,
-    success: (state) => {
-      for (const breaker of both) breaker.success(state)
-    },
-    failure: (state) => both.map((breaker) => breaker.failure(state)).includes(true),
-  }
-}
