@@ -1,9 +1,13 @@
 import type { PaymentProvider } from '../../src/contexts/payments/application/payment-provider.ts'
+import type { ProviderPayment } from '../../src/contexts/payments/domain/provider-payment.ts'
 import { makeSandboxClient } from '../../src/contexts/payments/infrastructure/sandbox-client.ts'
 import { makeStripeClient } from '../../src/contexts/payments/infrastructure/stripe-client.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
 import { type Inbox, openInbox } from '../kit/inbox.ts'
 import { startStripe } from '../kit/stripe/server.ts'
+
+/** What a provider need not have: a bank that says no, a page where one approves, a wire that breaks, webhooks. */
+export type Ability = 'declines' | 'approval' | 'network' | 'webhooks'
 
 type Outcome = 'ok' | 'declined' | 'requiresAction' | 'processing' | 'invalid'
 
@@ -12,7 +16,10 @@ export type Candidate = {
   readonly provider: PaymentProvider
   /** The same with a key that the provider does not know. */
   readonly stranger: PaymentProvider
+  readonly lacks?: readonly Ability[]
   readonly tokens: Record<Outcome, string>
+  /** Lets money come in that no charge brings at once. */
+  receive?(waiting: ProviderPayment): Promise<ProviderPayment>
   /** The token of a payment that is made and not answered, or that fails with an error before it is made. */
   failing(how: 'timeout' | 'error'): string
   /** What the provider itself says it took and gave back for one of our payments, and in how many objects. */
