@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { Clock } from '#kernel/clock.ts'
 import type { AttemptId, PaymentId, RefundId } from '#kernel/ids.ts'
+import { isUniqueViolation } from '#platform/db/errors.ts'
 import { actorIdOf } from '#platform/db/system.ts'
 import type { Reader, Work } from '#platform/db/work.ts'
 import type { Encryption } from '#platform/security/encryption.ts'
@@ -88,15 +89,20 @@ export function makeManualProvider(db: Reader, clock: Clock, holdDays: number): 
     },
     refund: async ({ refundId, providerPaymentId, amount }) => {
       await sql`
-        with received as (
-          select id, amount_minor from payments.manual_payments
-          where id = ${providerPaymentId} and status = 'received' and currency = ${amount.currency} for update
+        with refunded as (
+          update payments.manual_payments m set refunded_minor = refunded_minor + ${amount.amountMinor}::bigint
+          where id = ${providerPaymentId} and status = 'received' and currency = ${amount.currency}
+            and refunded_minor + ${amount.amountMinor}::bigint <= amount_minor
+            and not exists (select 1 from payments.manual_refunds r where r.id = ${refundId})
+          returning id
         )
         insert into payments.manual_refunds (id, manual_id, amount_minor, created_at)
-        select ${refundId}, id, ${amount.amountMinor}::bigint, ${clock()} from received
-        where amount_minor >= ${amount.amountMinor}::bigint + coalesce((
-          select sum(r.amount_minor) from payments.manual_refunds r where r.manual_id = received.id), 0)
-        on conflict do nothing`.execute(db)
+        select ${refundId}, id, ${amount.amountMinor}::bigint, ${clock()} from refunded`
+        .execute(db)
+        .catch((error: unknown) => {
+          // Its twin was faster, and has made it: all of this statement is undone.
+          if (!isUniqueViolation(error)) throw error
+        })
       const made = (await retrieve(providerPaymentId)).refunds.find(({ id }) => id === refundId)
       if (!made) throw new RefundRefused('More than was received cannot go back.')
       return made
