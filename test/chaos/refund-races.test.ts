@@ -66,7 +66,8 @@ test('P8: 30 at once per order: captures, refunds of amounts and of lines, cance
   for (const { status, body } of raced.flat()) expect(ALLOWED, JSON.stringify(body)).toContain(status)
   expect(cluster.services.map((one) => one.output()).join('')).not.toMatch(/request failed/)
   for (const [at, order] of orders.entries()) {
-    expect(doneOf(raced[at] as Reply[]).length).toBeGreaterThan(1)
+    // A cancellation that comes first gives everything back: then it is the only one that is done.
+    expect(doneOf(raced[at] as Reply[]).length).toBeGreaterThanOrEqual(at % 2 ? 1 : 2)
     const { body } = await send(url(0), 'GET', `/v1/orders/${order.id}`, undefined, staff)
     expect(body.refunded.amountMinor).toBeLessThanOrEqual(order.total.amountMinor)
     expect(body.shippingRefunded.amountMinor).toBeLessThanOrEqual(order.shipping.amountMinor)
