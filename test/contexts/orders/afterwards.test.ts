@@ -187,7 +187,7 @@ describe('cancellation', () => {
 
   it('waits for a payment that is being made', async () => {
     const order = await buying.anOrder()
-    await buying.pay(order, 'tok_requires_action')
+    await buying.pay(order, 'tok_processing')
     expect(await cancel(order)).toMatchObject({ status: 409, body: { code: 'orders.payment-in-progress' } })
     expect(await status(order)).toBe('pending')
   })
