@@ -98,7 +98,7 @@ export const moneyOracles: readonly Oracle[] = [
   },
   {
     id: 'O7',
-    claim: 'Money taken ends in a paid order or goes back',
+    claim: 'Money taken ends in a paid order, goes back, or waits for a person as its refund failed',
     violations: ({ before }) => sql<Violation>`
       select p.id as subject, format('captured %s %s, refunded %s, order %s is %s',
         p.captured_minor, p.currency, p.refunded_minor + p.refunding_minor, p.order_id, coalesce(o.status, 'missing')) as detail
@@ -107,6 +107,9 @@ export const moneyOracles: readonly Oracle[] = [
         and exists (select from payments.captures c where c.payment_id = p.id and c.captured_at < ${before})
         and coalesce(o.status, 'missing') not in ('paid', 'shipped', 'delivered', 'returned')
         and p.status not in ('disputed', 'lost')
+        and p.captured_minor - p.refunded_minor - p.refunding_minor > coalesce((
+          select sum(r.amount_minor) from payments.refunds r
+          where r.payment_id = p.id and r.status = 'failed' and not r.surplus), 0)
         and p.refunded_minor + p.refunding_minor < p.captured_minor`,
   },
   {

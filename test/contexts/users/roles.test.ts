@@ -182,6 +182,8 @@ describe('telling who asks', () => {
   it('takes one statement with a token, whatever the roles, and none for a guest', async () => {
     const customer = await people.customer('counted@shop.example')
     const store = (headers = {}) => shop.send('GET', '/v1/store', undefined, headers)
+    // Whether checkout is open is asked every five seconds.
+    await store()
     expect(await statementsOf(() => store())).toBe(0)
     for (const session of [customer, admin.session, boss])
       expect(await statementsOf(() => store(bearer(session)))).toBe(1)

@@ -36,6 +36,15 @@ export const paymentsMeasures = (db: Reader, clock: () => Date): Measure[] => [
       where lease_until < ${clock()}::timestamptz - interval '1 minute'`,
     ),
   ),
+  measure('stoa_payments_refunds_failed', 'Payments with a refund that failed, and none sent since', () =>
+    one(
+      db,
+      sql`select count(distinct r.payment_id)::int as value from payments.refunds r
+      where r.status = 'failed' and not exists (
+        select from payments.refunds l
+        where l.payment_id = r.payment_id and l.status <> 'failed' and l.created_at > r.created_at)`,
+    ),
+  ),
   measure('stoa_payments_refunds_unsent', 'Refunds that no provider has confirmed within five minutes', () =>
     one(
       db,

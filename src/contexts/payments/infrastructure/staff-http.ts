@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { PaymentId } from '#kernel/ids.ts'
 import type { Work } from '#platform/db/work.ts'
-import { created, ok } from '#platform/http/answer.ts'
+import { created, idempotencyKeyOf, ok } from '#platform/http/answer.ts'
 import { closed, idSchema } from '#platform/http/schemas.ts'
 import type { Platform } from '#platform/platform.ts'
 import { refuse as refusePlatform } from '#platform/problems.ts'
@@ -148,6 +148,7 @@ export const staffRoutes =
       async (request, reply) => {
         const { id } = request.params
         const { receivedAt, ...receipt } = request.body
+        idempotencyKeyOf(request)
         await use.prepareReceipt(commandOf(request), id)
         return platform.answer(request, reply, async (work) => {
           const time = receivedAt === undefined ? {} : { receivedAt: new Date(receivedAt) }
