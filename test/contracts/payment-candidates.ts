@@ -120,6 +120,7 @@ async function stripe(): Promise<Candidate> {
       url: server.url,
       secretKey,
       webhookSecrets: [secret],
+      shopUrl: 'https://shop.example',
       timeoutMs: TIMEOUT_MS,
       clock: () => new Date(),
     })

@@ -73,7 +73,10 @@ describe.each([...CANDIDATES, ['manual', manual] as const])('the payment provide
       const second = await provider.charge({ ...first, attemptId: newId('att') })
       expect(second).toMatchObject({ status: 'declined', id: declined.id })
       const known = { ...first, attemptId: newId('att'), token: candidate.tokens.ok, providerPaymentId: declined.id }
-      expect(await provider.charge(known)).toMatchObject({ status: 'succeeded', id: declined.id, decline: null })
+      expect(await provider.charge(known)).toMatchObject({
+        ...{ status: 'succeeded', id: declined.id, decline: null },
+        attemptId: known.attemptId,
+      })
       expect(await candidate.witness(first.paymentId)).toEqual({ objects: 1, captured: 1999, refunded: 0 })
     },
   )

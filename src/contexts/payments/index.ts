@@ -175,9 +175,9 @@ const adapters: Readonly<Record<PaymentProviderName, (of: Surroundings) => Payme
       timeoutMs: paymentTimeoutMs,
       watch,
     }),
-  stripe: ({ stripe, paymentTimeoutMs: timeoutMs, clock, watch }) => {
+  stripe: ({ stripe, storefrontUrl: shopUrl, paymentTimeoutMs: timeoutMs, clock, watch }) => {
     if (!stripe) throw new Error('Stripe has no keys.')
-    return makeStripeClient({ ...stripe, timeoutMs, clock, watch })
+    return makeStripeClient({ ...stripe, shopUrl, timeoutMs, clock, watch })
   },
   manual: ({ db, clock, manualHoldDays }) => makeManualProvider(db, clock, manualHoldDays),
 }

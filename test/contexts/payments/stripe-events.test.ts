@@ -8,6 +8,7 @@ const clientWith = (secretKey: string) =>
     url: 'http://127.0.0.1:9',
     secretKey,
     webhookSecrets: [NEW, OLD],
+    shopUrl: 'https://shop.example',
     timeoutMs: 100,
     clock: () => new Date(),
   })

@@ -1,5 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { inspect } from 'node:util'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { newId } from '#platform/ids.ts'
 import { enableFailpoints } from '#platform/resilience/failpoints.ts'
+import { connectStripe } from '../../../src/contexts/payments/infrastructure/stripe-sdk-client.ts'
 import { type Opened, type StripeShop, stripeShop } from './stripe-shop.ts'
 
 let at: StripeShop
@@ -92,6 +95,60 @@ describe('3-D Secure', () => {
     expect(body.clientSecret).toMatch(/^pi_\w+_secret_/)
     expect(JSON.stringify(await at.read(payment))).not.toContain(body.clientSecret)
   })
+})
+
+test('a buyer who came without a page to come back to after one with it is helped all the same', async () => {
+  const payment = await at.openPayment()
+  expect((await at.attempt(payment, 'pm_card_chargeDeclined')).body.status).toBe('declined')
+  expect((await at.attempt(payment, 'pm_card_visa', { returnUrl: '' })).body.status).toBe('succeeded')
+  await expectPaidOnce(payment)
+})
+
+test('Stripe is asked under our own keys, in one call, and is told nothing of this machine', async () => {
+  const payment = await at.openPayment()
+  const before = at.stripe.requests().length
+  const { body } = await at.attempt(payment, 'pm_card_visa')
+  const asked = at.stripe.requests().slice(before)
+  expect(asked).toMatchObject([
+    {
+      method: 'POST',
+      path: '/v1/payment_intents',
+      key: payment.id,
+      params: { metadata: { paymentId: payment.id, orderId: payment.orderId, attemptId: body.id } },
+    },
+  ])
+})
+
+test('what is logged of a failing call holds no secret of the buyer', async () => {
+  const payment = await at.openPayment()
+  const lines: unknown[] = []
+  const warn = vi.spyOn(at.shop.app.log, 'warn').mockImplementation((...said: unknown[]) => void lines.push(said))
+  try {
+    await at.attempt(payment, 'pm_card_visa')
+    const [intent] = at.stripe
+      .events()
+      .filter(({ type }) => type === 'payment_intent.succeeded')
+      .slice(-1)
+    const provider = at.shop.app.contexts.payments.providers.get('stripe')
+    const refund = {
+      refundId: newId('ref'),
+      providerPaymentId: intent?.data.object.id,
+      amount: { amountMinor: 9999, currency: 'USD' },
+    }
+    const error = await provider?.refund(refund).catch((thrown: unknown) => thrown)
+    const missing = await provider?.retrieve('pi_missing').catch((thrown: unknown) => thrown)
+    const { url, apiKey: secretKey } = at.stripe
+    const sdk = connectStripe({ url, secretKey, timeoutMs: 1_000 })
+    const held = await sdk
+      .ask((there) => there.paymentIntents.confirm(refund.providerPaymentId))
+      .catch((thrown) => thrown)
+    await sdk.close()
+    expect(held.intent.client_secret).toMatch(/_secret_/)
+    for (const one of [error, missing, held, lines])
+      expect(inspect(one, { depth: 9 }) + JSON.stringify(one)).not.toMatch(/_secret_|sk_test|Bearer|last4/)
+  } finally {
+    warn.mockRestore()
+  }
 })
 
 describe('what gets lost on the way', () => {

@@ -15,7 +15,14 @@ import type { AttemptView, CaptureView, PaymentView, RefundView } from './paymen
 import { staffFields } from './staff-schemas.ts'
 
 const DeclineSchema = closed({
-  code: Type.String({ description: 'Stable; what a shop front can act on.' }),
+  code: Type.String({
+    description:
+      'Stable; what a shop front can act on. Let the buyer mend it: `incorrect-cvc`, `incorrect-number`, `incorrect-expiry`, ' +
+      '`incorrect-address`, `authentication-required`, `authentication-failed`. Ask for another card: `card-declined`, ' +
+      '`insufficient-funds`, `limit-exceeded`, `expired-card`, `card-not-supported`, `invalid-token`. The same again, later: ' +
+      '`processing-error`, `not-received`, `provider-unavailable`. Offer another way to pay: `do-not-retry`, ' +
+      '`amount-not-accepted`, `not-accepted`. Nothing to do: `already-captured`, `cancelled`. There may be more.',
+  }),
   message: Type.String({ description: 'Words for the buyer.' }),
   retryable: Type.Boolean(),
 })

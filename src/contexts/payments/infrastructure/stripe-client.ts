@@ -1,6 +1,4 @@
 import type { Clock } from '#kernel/clock.ts'
-import type { PaymentId } from '#kernel/ids.ts'
-import { madeAt } from '#platform/ids.ts'
 import type { CallWatch } from '#platform/resilience/call-watch.ts'
 import { CallFailed } from '#platform/resilience/http-client.ts'
 import {
@@ -13,20 +11,15 @@ import {
 import type { ProviderPayment } from '../domain/provider-payment.ts'
 import { declineOf, toDecline, toRefusal } from './stripe-declines.ts'
 import { toEvent } from './stripe-events.ts'
-import { chargeOf, type JsonObject, metadataOf, recordOf, STRIPE, toPayment, toRefund } from './stripe-objects.ts'
-import { connectStripe, StripeSaidNo } from './stripe-sdk-client.ts'
+import { metadataOf, recordOf, STRIPE, toPayment, toRefund } from './stripe-objects.ts'
+import { expand, readStripe } from './stripe-reader.ts'
+import { connectStripe, isFinal, type StripeSaidNo } from './stripe-sdk-client.ts'
 import { stripeMinimumMinor, toStripe } from './stripe-units.ts'
 
 /** Bank debits take days, and until then nothing says that they will not come. */
 const PROCESSING_MAX_MINUTES = 7 * 24 * 60
 const FRESH_SECONDS = 300
 const CLOCK_SKEW_SECONDS = 60
-const PAGE = 100
-/** With charges and refunds in them, objects are large. */
-const FULL_PAGE = 50
-const HOUR_MS = 3_600_000
-/** How far back Stripe's search may lag: what is younger is listed. */
-const SEARCH_LAG_MS = 2 * HOUR_MS
 /** A payment whose tries left so many keys used up by errors is not to be made here. */
 const KEYS = 10
 const CONFIRMABLE = new Set<unknown>(['requires_payment_method', 'requires_confirmation', 'requires_action'])
@@ -38,46 +31,19 @@ export function makeStripeClient(options: {
   readonly secretKey: string
   /** All are accepted, so that they can be rotated. */
   readonly webhookSecrets: readonly string[]
+  /** Where the buyer comes back to when an attempt does not say. */
+  readonly shopUrl: string
   readonly timeoutMs: number
   readonly clock: Clock
   readonly watch?: CallWatch | undefined
 }): PaymentProvider {
-  const { webhooks, within, ask, close } = connectStripe(options)
+  const sdk = connectStripe(options)
+  const { webhooks, within, ask, close } = sdk
   const isLive = !/^(sk|rk)_test_/.test(options.secretKey)
-  const expand = ['latest_charge.refunds']
-
-  /** An intent with its refunds and disputes, which are read where it does not show them all. */
-  const complete = async (intent: unknown): Promise<ProviderPayment> => {
-    const payment_intent = String(recordOf(intent).id)
-    const charge = chargeOf(intent)
-    if (recordOf(intent).status === 'succeeded' && !charge)
-      throw new CallFailed('Stripe answered without a charge.', true)
-    const shown = charge?.refunds as { data?: unknown[]; has_more?: boolean } | undefined
-    const refunds = shown?.has_more ? await refundsOf(payment_intent) : (shown?.data ?? [])
-    const disputes = charge?.disputed
-      ? (await ask((stripe) => stripe.disputes.list({ payment_intent, limit: PAGE }))).data
-      : []
-    return toPayment(intent, refunds, disputes)
-  }
-  const refundsOf = (payment_intent: string): Promise<object[]> =>
-    pages((page) => ask((stripe) => stripe.refunds.list({ payment_intent, limit: PAGE, ...page })))
-  const retrieveIntent = (id: string) => ask((stripe) => stripe.paymentIntents.retrieve(id, { expand }))
-  const retrieve = async (id: string) => complete(await retrieveIntent(id))
-
-  /** Search knows everything but what is young, and the list the young: it is never behind. Oldest first. */
-  const findIntents = async (paymentId: PaymentId): Promise<JsonObject[]> => {
-    const young = Math.max(madeAt(paymentId).getTime() - 60_000, options.clock().getTime() - SEARCH_LAG_MS)
-    const created = { gte: Math.floor(young / 1000) }
-    const [old, recent] = await Promise.all([
-      ask((stripe) => stripe.paymentIntents.search({ query: `metadata['paymentId']:'${paymentId}'`, limit: PAGE })),
-      pages((page) => ask((stripe) => stripe.paymentIntents.list({ created, limit: PAGE, ...page }))),
-    ])
-    const ids = new Set(
-      [...old.data, ...recent].filter((one) => one.metadata.paymentId === paymentId).map(({ id }) => id),
-    )
-    const found = await Promise.all([...ids].map(retrieveIntent))
-    return found.sort((a, b) => a.created - b.created) as object[] as JsonObject[]
-  }
+  const { complete, refundsOf, retrieveIntent, retrieve, findIntents, list } = readStripe({
+    ...sdk,
+    clock: options.clock,
+  })
 
   const create = async (charge: Charge, amount: number): Promise<ProviderPayment> => {
     const { paymentId, orderId, attemptId, objectKey, returnUrl } = charge
@@ -110,9 +76,11 @@ export function makeStripeClient(options: {
     if (!CONFIRMABLE.has(before.status)) return complete(before)
     try {
       await ask((stripe) => stripe.paymentIntents.update(id, { metadata: { attemptId } }))
-      const how = { ...payingWith(charge), expand }
-      const options = { idempotencyKey: attemptId }
-      return await complete(await ask((stripe) => stripe.paymentIntents.confirm(id, how, options)))
+      // An intent that was made for redirects wants an address for every card.
+      const redirects = before.automatic_payment_methods?.allow_redirects !== 'never'
+      const how = { ...payingWith(charge, redirects ? options.shopUrl : undefined), expand }
+      const keyed = { idempotencyKey: attemptId }
+      return await complete(await ask((stripe) => stripe.paymentIntents.confirm(id, how, keyed)))
     } catch (error) {
       return isUnexpectedState(error) ? retrieve(id) : outcomeOf(error)
     }
@@ -147,21 +115,7 @@ export function makeStripeClient(options: {
       }),
     retrieve: (id) => within(() => retrieve(id)),
     find: (paymentId) => within(async () => Promise.all((await findIntents(paymentId)).map(complete))),
-    list: async function* ({ from, before }) {
-      // Stripe lists from the newest on: an hour at a time, so that the oldest can come first.
-      for (let start = from.getTime(); start < before.getTime(); start += HOUR_MS) {
-        const end = Math.min(start + HOUR_MS, before.getTime())
-        const created = { gte: Math.ceil(start / 1000), lt: Math.ceil(end / 1000) }
-        const made = await pages((page) =>
-          within(() =>
-            ask((stripe) =>
-              stripe.paymentIntents.list({ created, limit: FULL_PAGE, expand: [`data.${expand}`], ...page }),
-            ),
-          ),
-        )
-        for (const intent of made.reverse()) if (intent.metadata.paymentId) yield await within(() => complete(intent))
-      }
-    },
+    list,
     cancel: (id) =>
       within(async () => {
         try {
@@ -203,32 +157,14 @@ export function makeStripeClient(options: {
   }
 }
 
-/** Every object of a list, page by page, in Stripe's order: the newest first. */
-async function pages<One extends { id: string }>(
-  read: (page: { starting_after?: string }) => Promise<{ data: One[]; has_more: boolean }>,
-): Promise<One[]> {
-  const all: One[] = []
-  for (let more = true; more; ) {
-    const last = all.at(-1)
-    const page = await read(last ? { starting_after: last.id } : {})
-    all.push(...page.data)
-    more = page.has_more && page.data.length > 0
-  }
-  return all
-}
-
 /** Without a page to come back to, the buyer approves in Stripe's own script on the page of the shop. */
-const payingWith = ({ token, returnUrl }: Charge) => ({
+const payingWith = ({ token, returnUrl }: Charge, otherwise?: string) => ({
   ...(token.startsWith('ctoken_') ? { confirmation_token: token } : { payment_method: token }),
-  ...(returnUrl ? { return_url: returnUrl } : { use_stripe_sdk: true }),
+  ...(returnUrl ? { return_url: returnUrl } : { use_stripe_sdk: true, ...(otherwise && { return_url: otherwise }) }),
 })
 
 const isUnexpectedState = (error: unknown): boolean =>
   (error as StripeSaidNo).code === 'payment_intent_unexpected_state'
-
-/** Whether Stripe has said no for good to what was asked. */
-const isFinal = (error: unknown): error is StripeSaidNo =>
-  error instanceof StripeSaidNo && error.type !== 'idempotency_error'
 
 /** What an attempt came to that Stripe said no to: the intent that it declined, or a reason why it did not begin. */
 function outcomeOf(error: unknown): ProviderPayment {

@@ -34,6 +34,10 @@ export class StripeSaidNo extends CallFailed {
 type OurCall = { readonly urgent: boolean; readonly signal: AbortSignal; wasSent: boolean }
 type StripeError = InstanceType<typeof Stripe.errors.StripeError>
 
+/** Whether Stripe has said no for good to what was asked. */
+export const isFinal = (error: unknown): error is StripeSaidNo =>
+  error instanceof StripeSaidNo && error.type !== 'idempotency_error'
+
 export type StripeSdk = {
   readonly webhooks: Stripe['webhooks']
   /** Runs all that one call of ours takes: together it ends within the time-out. An urgent one is waited for by a buyer. */
