@@ -8,7 +8,7 @@ import { type CaptureRequest, endCapture, promiseCapture } from '../domain/captu
 import type { Payment } from '../domain/payment.ts'
 import { refuse } from '../domain/problems.ts'
 import type { ProviderPayment } from '../domain/provider-payment.ts'
-import type { KeptBytes, Replay, RequestKey, SaveChanges } from './changes.ts'
+import { type KeptBytes, type KeyedRow, type Replay, type RequestKey, replayOf, type SaveChanges } from './changes.ts'
 import { CaptureRefused, type PaymentProviders } from './payment-provider.ts'
 import type { SettlePayments } from './settle-payments.ts'
 
@@ -19,11 +19,7 @@ export type WantedCapture = RequestKey & {
   keep(request: CaptureRequest): KeptBytes
   open(sealed: Buffer): Buffer
 }
-export type KeyedCapture = CaptureRequest & {
-  readonly requestHash: Buffer
-  readonly sealedAnswer: Buffer | null
-  readonly leaseUntil: Date | null
-}
+export type KeyedCapture = CaptureRequest & KeyedRow
 export type CaptureNeeds = {
   readonly providers: PaymentProviders
   readonly perform: Perform
@@ -52,11 +48,8 @@ export const capturePayment =
   (needs: CaptureNeeds) =>
   async (command: Command, wanted: WantedCapture): Promise<Replay> => {
     const { request, before } = await needs.perform(command, (work) => promise(needs, work, wanted))
-    if (before) {
-      if (!before.requestHash.equals(wanted.requestHash)) return { kind: 'reused' }
-      if (before.sealedAnswer) return { kind: 'answer', bytes: wanted.open(before.sealedAnswer), replayed: true }
-      if (before.leaseUntil && before.leaseUntil > needs.clock()) return { kind: 'in-flight' }
-    }
+    const replay = replayOf(before, wanted, needs.clock())
+    if (replay) return replay
     const bytes = await carryOut(needs, command, request, wanted.keep)
     return { kind: 'answer', bytes: bytes ?? Buffer.alloc(0), replayed: before !== undefined }
   }

@@ -40,3 +40,22 @@ export type Replay =
   | { readonly kind: 'answer'; readonly bytes: Buffer; readonly replayed: boolean }
   | { readonly kind: 'in-flight' }
   | { readonly kind: 'reused' }
+
+/** A row that is the receipt of its request: what it asked, its answer once there is one, and until when somebody is at it. */
+export type KeyedRow = {
+  readonly requestHash: Buffer | null
+  readonly sealedAnswer: Buffer | null
+  readonly leaseUntil: Date | null
+}
+
+/** What a request with this row gets at once; undefined when the row is to be carried out, first or again. */
+export function replayOf(
+  row: KeyedRow | undefined,
+  { requestHash, open }: { readonly requestHash: Buffer; open(sealed: Buffer): Buffer },
+  now: Date,
+): Replay | undefined {
+  if (!row) return undefined
+  if (!row.requestHash?.equals(requestHash)) return { kind: 'reused' }
+  if (row.sealedAnswer) return { kind: 'answer', bytes: open(row.sealedAnswer), replayed: true }
+  return row.leaseUntil && row.leaseUntil > now ? { kind: 'in-flight' } : undefined
+}

@@ -16,7 +16,7 @@ import {
   refundableMinor,
   refuseUnrefundable,
 } from '../domain/refund.ts'
-import type { KeptBytes, Replay, RequestKey, SaveChanges } from './changes.ts'
+import { type KeptBytes, type KeyedRow, type Replay, type RequestKey, replayOf, type SaveChanges } from './changes.ts'
 import { type PaymentProviders, RefundRefused } from './payment-provider.ts'
 import type { RefundsByLines, WantedLines } from './refunds-by-lines.ts'
 
@@ -29,11 +29,7 @@ export type WantedRefund = RequestKey &
     keep(refund: Refund): KeptBytes
     open(sealed: Buffer): Buffer
   }
-export type KeyedRefund = Refund & {
-  readonly requestHash: Buffer | null
-  readonly sealedAnswer: Buffer | null
-  readonly leaseUntil: Date | null
-}
+export type KeyedRefund = Refund & KeyedRow
 export type RefundNeeds = {
   readonly providers: PaymentProviders
   readonly perform: Perform
@@ -66,11 +62,8 @@ export const refundPayment =
   (needs: RefundNeeds) =>
   async (command: Command, wanted: WantedRefund): Promise<Replay> => {
     const { refund, before } = await needs.perform(command, (work) => promise(needs, work, wanted))
-    if (before) {
-      if (!before.requestHash?.equals(wanted.requestHash)) return { kind: 'reused' }
-      if (before.sealedAnswer) return { kind: 'answer', bytes: wanted.open(before.sealedAnswer), replayed: true }
-      if (before.leaseUntil && before.leaseUntil > needs.clock()) return { kind: 'in-flight' }
-    }
+    const replay = replayOf(before, wanted, needs.clock())
+    if (replay) return replay
     const bytes = await carryOut(needs, command, refund, wanted.keep)
     return { kind: 'answer', bytes: bytes ?? Buffer.alloc(0), replayed: before !== undefined }
   }
