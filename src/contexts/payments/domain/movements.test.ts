@@ -84,6 +84,17 @@ describe('refunds learned from the provider', () => {
     expect(learn(failed.payment, failed.refunds, [{ ...ours, status: 'succeeded' }]).payment).toBe(failed.payment)
   })
 
+  test('one that failed makes room for another that was made there since, which the provider lists first', () => {
+    const first = { id: 're_9', refundId: null, amountMinor: 1000, status: 'succeeded' } as const
+    const sent = learn(captured, [], [first])
+    const again = { ...first, id: 're_10' }
+    expect(learn(sent.payment, sent.newRefunds, [again, { ...first, status: 'failed' }])).toMatchObject({
+      payment: { refundedMinor: 1000, refundingMinor: 0 },
+      refunds: [{ status: 'failed' }],
+      newRefunds: [{ status: 'succeeded', providerRefundId: 're_10' }],
+    })
+  })
+
   test('one that was made at the provider itself is booked as it is', () => {
     const there = { id: 're_9', refundId: null, amountMinor: 250, status: 'succeeded' } as const
     const learned = learn(captured, [], [there])

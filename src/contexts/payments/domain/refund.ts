@@ -171,8 +171,10 @@ export function learnRefunds(
   now: Date,
 ): RefundsLearned {
   let learned: RefundsLearned = { payment, refunds: [], newRefunds: [], entries: [], events: [] }
-  for (const there of found.refunds) {
-    const ours = known.find((one) => isSame(one, found, there))
+  const oursOf = (there: ProviderRefund) => known.find((one) => isSame(one, found, there))
+  // One that has failed makes room for another: what is known comes first, in whatever order they are listed.
+  for (const there of [...found.refunds.filter(oursOf), ...found.refunds.filter((one) => !oursOf(one))]) {
+    const ours = oursOf(there)
     if (!ours && !(there.status === 'succeeded' && isCaptured(payment) && isObjectOf(payment, found))) continue
     const before = ours ?? madeThere(learned.payment, found, there, newRefundId(), now)
     const promised = ours ? learned.payment : promise(learned.payment, before)
