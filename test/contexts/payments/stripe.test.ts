@@ -248,8 +248,8 @@ describe('money that is only authorised', () => {
   afterAll(() => manual.close())
   const capture = async ({ id }: Opened, amount?: object) =>
     manual.shop.send('POST', `/v1/payments/${id}/capture`, amount ? { amount } : {}, await manual.shop.asOwner())
-  const authorised = async () => {
-    const payment = await manual.openPayment()
+  const authorised = async (...of: Parameters<StripeShop['openPayment']>) => {
+    const payment = await manual.openPayment(...of)
     expect((await manual.attempt(payment, 'pm_card_visa')).body.status).toBe('succeeded')
     expect(await manual.read(payment)).toMatchObject({ status: 'authorised', captured: { amountMinor: 0 } })
     return payment
@@ -266,6 +266,14 @@ describe('money that is only authorised', () => {
     )
     expect(await manual.read(payment)).toMatchObject({ status: 'captured', captured: { amountMinor } })
     expect(manual.witness(payment)).toEqual({ objects: 1, captured: amountMinor, refunded: 0 })
+  })
+
+  test('what Stripe refuses to capture has failed, and another amount is taken', async () => {
+    const payment = await authorised(20_000, 'KWD')
+    expect((await capture(payment, { amountMinor: 1005, currency: 'KWD' })).body).toMatchObject({ status: 'failed' })
+    expect(await manual.read(payment)).toMatchObject({ status: 'authorised', captured: { amountMinor: 0 } })
+    expect((await capture(payment, { amountMinor: 1010, currency: 'KWD' })).body).toMatchObject({ status: 'succeeded' })
+    expect(manual.witness(payment)).toEqual({ objects: 1, captured: 1010, refunded: 0 })
   })
 
   test('an authorisation that lapsed is taken note of, and not captured', async () => {

@@ -93,7 +93,7 @@ async function carryOut(
   keep?: (request: CaptureRequest) => KeptBytes,
 ): Promise<Buffer | undefined> {
   await needs.failpoint('capture.before-call')
-  const { found, error } = request.status === 'pending' ? await call(needs, request) : {}
+  const { found, error, refused } = request.status === 'pending' ? await call(needs, request) : {}
   await needs.failpoint('capture.after-call')
   return needs.perform(command, async (work) => {
     const { paymentId } = request
@@ -101,7 +101,7 @@ async function carryOut(
     const [payment] = await needs.lockPayments(work, [paymentId])
     const current = await needs.captureOfId(work, request.id)
     if (!payment || !current) throw new Error(`The capture ${request.id} has gone.`)
-    const ended = endCapture(payment, current, work.now)
+    const ended = endCapture(payment, current, work.now, refused)
     const kept = keep?.(ended.request)
     await needs.saveChanges(work, {
       payments: ended.payment === payment ? [] : [ended.payment],
@@ -113,11 +113,11 @@ async function carryOut(
   })
 }
 
-/** What the provider has after the call; nothing when it did not say. A capture that it refuses shows in its object. */
+/** What the provider has after the call, and whether it has refused; nothing when it did not say. */
 async function call(
   { providers, log }: CaptureNeeds,
   { id: captureId, provider: name, providerPaymentId, amount }: CaptureRequest,
-): Promise<{ found?: ProviderPayment; error?: string }> {
+): Promise<{ found?: ProviderPayment; error?: string; refused?: true }> {
   if (providerPaymentId === null) return {}
   try {
     const provider = providers.get(name ?? '')
@@ -126,7 +126,8 @@ async function call(
       (found) => ({ found }),
       async (error: Error) => {
         if (!(error instanceof CaptureRefused)) throw error
-        return { found: await provider.retrieve(providerPaymentId), error: error.message.slice(0, 500) }
+        const found = await provider.retrieve(providerPaymentId)
+        return { found, error: error.message.slice(0, 500), refused: true as const }
       },
     )
   } catch (error) {

@@ -50,13 +50,17 @@ export function promiseCapture(
   }
 }
 
-/** How a request stands, seen from its payment: made, or not to be made any more when the authorisation has gone. */
+/**
+ * How a request stands, seen from its payment: made, or not to be made any more when the authorisation has gone or the
+ * provider has `refused` it. What stays authorised after that can be asked for otherwise.
+ */
 export function endCapture(
   payment: Payment,
   request: CaptureRequest,
   now: Date,
+  refused = false,
 ): { payment: Payment; request: CaptureRequest } {
-  if (request.status !== 'pending' || payment.status === 'authorised') return { payment, request }
+  if (request.status !== 'pending' || (payment.status === 'authorised' && !refused)) return { payment, request }
   const made = isCaptured(payment) && payment.capturedMinor === request.amount.amountMinor
   return {
     payment: made ? payment : { ...payment, captureMinor: isCaptured(payment) ? payment.captureMinor : null },
