@@ -222,9 +222,9 @@ describe('a review', () => {
   })
 
   test('moves nothing for what is none of its business, and closes with its order', () => {
-    const closing = { ...inReview, closingReason: 'expired', closingSince: now } as const
+    const closing = { ...inReview, closingReason: 'expired', closingSince: now, closeAt: now } as const
     expect(decide(closing, held, 'dismiss')).toMatchObject({
-      payment: { status: 'cancelled' },
+      payment: { status: 'cancelled', providerPaymentId: null, closeAt: null },
       capture: null,
       entries: [],
     })

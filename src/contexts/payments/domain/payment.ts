@@ -72,6 +72,7 @@ export const leaveObject = (payment: Payment): Payment => ({
   ...payment,
   providerPaymentId: null,
   objectsLeft: payment.objectsLeft + 1,
+  closeAt: null,
 })
 
 /** The key under which a payment makes its object at a provider: the same for all attempts, until it left one behind. */
