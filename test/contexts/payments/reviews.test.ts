@@ -77,3 +77,34 @@ test('another currency or more than is owed is not accepted', async () => {
   await at.shop.app.settle()
   expect(await at.read(more)).toMatchObject({ status: 'open' })
 })
+
+/** A payment of 20.00 for which the provider reserved something else, and told us. */
+async function reserved(amount: number): Promise<Opened & { readonly object: string }> {
+  const payment = await at.openPayment(2000, 'USD')
+  const wanted = { reference: payment.id, currency: 'USD', token: 'tok_ok', capture: 'manual', amount }
+  const { id: object } = await at.atProvider('/v1/payments', wanted)
+  await at.hand(...(await at.webhooks(payment, 1)))
+  await at.shop.app.settle()
+  expect(await at.read(payment)).toMatchObject({ status: 'review' })
+  return { ...payment, object }
+}
+
+test('what was only reserved and was dismissed is not held again when it is heard again', async () => {
+  const payment = await reserved(1900)
+  expect(await decide(payment, 'dismiss')).toMatchObject({ status: 200, body: { status: 'open' } })
+  await at.query(sql`
+    update payments.inbox set due_at = now(), done_at = null where provider_payment_id = ${payment.object}`)
+  await at.shop.app.settle()
+  expect(await at.read(payment)).toMatchObject({ status: 'open' })
+  expect((await at.attempt(payment, 'tok_ok')).body).toMatchObject({ status: 'succeeded' })
+})
+
+test('what was reserved and is taken while it waits for a decision can be sent back', async () => {
+  const payment = await reserved(1900)
+  await at.atProvider(`/v1/payments/${payment.object}/capture`, {})
+  await at.hand(...(await at.webhooks(payment, 2)))
+  await at.shop.app.settle()
+  expect(await decide(payment, 'refund')).toMatchObject({ status: 200, body: { status: 'open' } })
+  await at.shop.app.settle()
+  expect(there(payment)).toEqual([[1900, 1900]])
+})

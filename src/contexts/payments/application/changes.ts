@@ -24,7 +24,7 @@ export type Changes = {
   })[]
   /** New ones, and new states of those that are known. */
   readonly disputes?: readonly Dispute[]
-  /** What waits for a decision now; nothing happens for one that did already. */
+  /** What waits for a decision now; of one that did already, what was taken since. */
   readonly held?: readonly Held[]
   readonly entries?: readonly LedgerEntry[]
 }

@@ -89,7 +89,8 @@ type Books = ReturnType<typeof openBooks>
 
 async function settleOne(needs: SettleNeeds, work: Work, books: Books, payment: Payment, word: Word): Promise<void> {
   const { found } = word
-  const isWrong = found?.status === 'succeeded' && whatIsWrong(payment, found) !== undefined
+  const isMoney = found?.status === 'succeeded' || found?.status === 'authorised'
+  const isWrong = isMoney && whatIsWrong(payment, found) !== undefined
   const isJudged = isWrong && (await needs.isJudged(work, payment.id, found))
   const its = [...books.attempts.values()].filter((attempt) => attempt.paymentId === payment.id)
   const settled = settle(payment, its, word, work.now, isJudged)

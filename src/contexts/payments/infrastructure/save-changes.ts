@@ -116,7 +116,8 @@ const insertHeld = (held: NonNullable<Changes['held']>, now: Date) => sql`
   select "paymentId", provider, "providerPaymentId", reason, (taken -> 'amountMinor')::bigint, taken ->> 'currency', ${now}
   from jsonb_to_recordset(${JSON.stringify(held)}::jsonb)
     as c ("paymentId" text, provider text, "providerPaymentId" text, reason text, taken jsonb)
-  on conflict do nothing`
+  on conflict (payment_id, provider, provider_payment_id) do update set taken_minor = excluded.taken_minor
+    where reviews.decision is null and reviews.taken_minor < excluded.taken_minor`
 
 const insertEntries = (entries: NonNullable<Changes['entries']>, now: Date) => sql`
   insert into payments.ledger
