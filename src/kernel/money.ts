@@ -9,20 +9,21 @@ export type RateMillionths = number
 
 const MILLION = 1_000_000n
 const KNOWN = new Set(Intl.supportedValuesOf('currency'))
-const digitsByCurrency = new Map<Currency, number>()
+
+/** Where ISO 4217's minor unit is no hundredth. Intl would tell what people write instead: no fillér in HUF, no sen in IDR. */
+const DIGITS = new Map<Currency, number>([
+  ...'BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF'.split(' ').map((code) => [code, 0] as const),
+  ...'BHD IQD JOD KWD LYD OMR TND'.split(' ').map((code) => [code, 3] as const),
+  ...'CLF UYW'.split(' ').map((code) => [code, 4] as const),
+])
 
 /** Whether this is a currency that ISO 4217 knows. */
 export const isCurrency = (code: string): boolean => KNOWN.has(code)
 
 /** How many digits the minor unit has in ISO 4217: JPY 0, USD 2, KWD 3. Throws a RangeError for an unknown currency. */
 export function digitsOf(currency: Currency): number {
-  const known = digitsByCurrency.get(currency)
-  if (known !== undefined) return known
   if (!isCurrency(currency)) throw new RangeError(`${currency} is not an ISO 4217 currency.`)
-  const digits =
-    new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2
-  digitsByCurrency.set(currency, digits)
-  return digits
+  return DIGITS.get(currency) ?? 2
 }
 
 /** Makes money; throws a RangeError for a fraction or beyond what a number holds exactly. */
@@ -52,10 +53,12 @@ export function toDecimal({ amountMinor, currency }: Money): string {
 }
 
 /** Writes money for people, exactly: 123456 USD is `$1,234.56` in `en`, `1.234,56 $` in `de`. */
-export const formatMoney = (amount: Money, locale: string): string =>
-  new Intl.NumberFormat(locale, { style: 'currency', currency: amount.currency }).format(
-    toDecimal(amount) as Intl.StringNumericLiteral,
-  )
+export function formatMoney(amount: Money, locale: string): string {
+  const { currency } = amount
+  const [minimumFractionDigits, maximumFractionDigits] = [digitsOf(currency), digitsOf(currency)]
+  const options = { style: 'currency', currency, minimumFractionDigits, maximumFractionDigits } as const
+  return new Intl.NumberFormat(locale, options).format(toDecimal(amount) as Intl.StringNumericLiteral)
+}
 
 /** `amountMinor × numerator ÷ denominator`, exact, rounded half away from zero. */
 export function multiplyHalfUp(amountMinor: number, numerator: bigint, denominator: bigint): number {
