@@ -12,9 +12,8 @@ const KNOWN = new Set(Intl.supportedValuesOf('currency'))
 
 /** Where ISO 4217's minor unit is no hundredth. Intl would tell what people write instead: no fillér in HUF, no sen in IDR. */
 const DIGITS = new Map<Currency, number>([
-  ...'BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF'.split(' ').map((code) => [code, 0] as const),
+  ...'BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF'.split(' ').map((code) => [code, 0] as const),
   ...'BHD IQD JOD KWD LYD OMR TND'.split(' ').map((code) => [code, 3] as const),
-  ...'CLF UYW'.split(' ').map((code) => [code, 4] as const),
 ])
 
 /** Whether this is a currency that ISO 4217 knows. */
