@@ -13,8 +13,8 @@ const reason = ['--reason <text>', 'why: it stands beside the switch and in the 
 export const command = new Command('checkout')
   .description('whether orders are taken; pause or resume placing them while everything else goes on')
   .option(...json)
-  .action((_: object, { optsWithGlobals }: Command) =>
-    withShop(async (app) => print(await app.contexts.orders.readCheckout(), optsWithGlobals())),
+  .action((_: object, command: Command) =>
+    withShop(async (app) => print(await app.contexts.orders.readCheckout(), command.optsWithGlobals())),
   )
   .addCommand(turn('pause', 'take no more orders; when this returns, none is placed any more', true))
   .addCommand(turn('resume', 'take orders again', false))
@@ -24,8 +24,8 @@ function turn(name: string, description: string, paused: boolean): Command {
     .description(description)
     .option(...reason)
     .option(...json)
-    .action((flags: Flags, { optsWithGlobals }: Command) =>
-      withShop(async (app) => print(await switchCheckout(app, paused, flags.reason), optsWithGlobals())),
+    .action((flags: Flags, command: Command) =>
+      withShop(async (app) => print(await switchCheckout(app, paused, flags.reason), command.optsWithGlobals())),
     )
 }
 

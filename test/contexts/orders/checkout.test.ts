@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemActor } from '#platform/db/system.ts'
@@ -25,6 +28,20 @@ const storeSays = async () => {
 }
 
 describe('a paused checkout', () => {
+  it('is paused and resumed by `stoa checkout`', async () => {
+    const { shop, sandbox } = buying
+    const env = {
+      ...{ ...process.env, NODE_ENV: 'test', LOG_LEVEL: 'error', STOA_DATA_DIR: shop.app.config.dataDir },
+      ...{ DATABASE_URL: shop.databaseUrl, DATABASE_OWNER_URL: shop.ownerUrl, SANDBOX_URL: sandbox.url },
+    }
+    const bin = fileURLToPath(new URL('../../../bin/stoa', import.meta.url))
+    const stoa = async (...args: string[]) => (await promisify(execFile)(bin, ['checkout', ...args], { env })).stdout
+    expect(await stoa('pause', '--reason', 'a wrong price')).toMatch(/^checkout is paused since .*: a wrong price\n$/)
+    expect(JSON.parse(await stoa('--json'))).toMatchObject({ paused: true, reason: 'a wrong price' })
+    expect(JSON.parse(await stoa('resume', '--json'))).toMatchObject({ paused: false, reason: null })
+    expect(await stoa()).toMatch(/^checkout is open since /)
+  }, 60_000)
+
   it('takes no order, and everything else goes on', async () => {
     const [before, cart] = [await buying.anOrder(), await aCart()]
     expect(await storeSays()).toBe('open')
