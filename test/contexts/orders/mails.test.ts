@@ -148,6 +148,16 @@ describe('a mail is sent when an order', () => {
       `Your payment for order ${numberOf(two)} at Mug & Co`,
     ])
   })
+
+  it('could not be paid, unless that is not the fault of the card', async () => {
+    const email = anAddress()
+    const one = await order(email)
+    const failed = { status: 'declined', decline: { code: 'not-received' } }
+    expect((await buying.pay(one, 'tok_error')).body).toMatchObject(failed)
+    expect(await subjects(email)).toEqual([`Your order ${numberOf(one)} at Mug & Co`])
+    await buying.pay(one, 'tok_declined')
+    expect((await last(email, /did not work$/)).text).toContain('was declined')
+  })
 })
 
 describe('a mail is written', () => {

@@ -99,22 +99,33 @@ export const onOrderMailDue =
         })),
     )
 
-type Facts = Omit<OrderMailJob, 'eventId' | 'kind'> & { readonly totalMinor?: number }
+/** What only decides whether there is a mail: `code` is why a payment was declined. */
+type Reasons = { readonly totalMinor?: number; readonly code?: string }
+type Facts = Omit<OrderMailJob, 'eventId' | 'kind'> & Reasons
 
-function jobOf({ id, type, data }: StoredEvent): OrderMailJob & Pick<Facts, 'totalMinor'> {
-  const { orderId, amountMinor, shipmentId, complete, from, why, totalMinor } = data as Facts
+/** Declines of attempts that never reached a bank: trying again helps, another card does not. */
+const NO_FAULT_OF_THE_CARD: readonly unknown[] = ['provider-unavailable', 'not-received']
+
+function jobOf({ id: eventId, type, data }: StoredEvent): OrderMailJob & Reasons {
+  const { orderId, amountMinor, shipmentId, complete, from, why, totalMinor, code } = data as Facts
   const kind = ORDER_MAILS[type as keyof typeof ORDER_MAILS]
-  return { eventId: id, kind, orderId, ...{ amountMinor, shipmentId, complete, from, why, totalMinor } } as OrderMailJob
+  return {
+    eventId,
+    kind,
+    orderId,
+    ...{ amountMinor, shipmentId, complete, from, why, totalMinor, code },
+  } as OrderMailJob
 }
 
 /**
- * Nothing was paid for a free order, nothing left when a refund took the last units off one, and who paid an expired one
- * too late is told why it cannot be fulfilled.
+ * Nothing was paid for a free order, nothing left when a refund took the last units off one, who paid an expired one too
+ * late is told why it cannot be fulfilled, and no bank said no to an attempt that reached none.
  */
-const isWorthTelling = ({ kind, totalMinor, from, shipmentId }: OrderMailJob & Pick<Facts, 'totalMinor'>): boolean =>
+const isWorthTelling = ({ kind, totalMinor, from, shipmentId, code }: OrderMailJob & Reasons): boolean =>
   !(kind === 'paid' && totalMinor === 0) &&
   !(kind === 'shipped' && shipmentId === undefined) &&
-  !(kind === 'cancelled' && from === 'expired')
+  !(kind === 'cancelled' && from === 'expired') &&
+  !(kind === 'payment-failed' && NO_FAULT_OF_THE_CARD.includes(code))
 
 /**
  * Writes one mail about an order and sends it, once: however often its event comes or its job runs, here or in another
