@@ -67,6 +67,16 @@ test.each([
   expect((await record(order, {}, 'support')).status).toBe(403)
 })
 
+test('money that is still to come is not recorded', async () => {
+  const order = await waiting()
+  const receivedAt = (minutes: number) => ({
+    receivedAt: new Date(buying.shop.clock.now.getTime() + minutes * 60_000).toISOString(),
+  })
+  expect(await record(order, receivedAt(2))).toMatchObject({ status: 422, body: { code: 'payments.not-received-yet' } })
+  expect((await buying.read(order)).body).toMatchObject({ status: 'pending' })
+  expect((await record(order, receivedAt(-1_440))).status).toBe(201)
+})
+
 test('nobody came for it: the order expires when its days are over, and money that lands then holds the goods again', async () => {
   const order = await waiting()
   days(5.1)

@@ -1,3 +1,4 @@
+import { minutesAfter } from '#kernel/clock.ts'
 import type { PaymentId } from '#kernel/ids.ts'
 import type { Money } from '#kernel/money.ts'
 import type { Command } from '#platform/db/perform.ts'
@@ -10,6 +11,9 @@ import { type LeaveObjectNeeds, leaveObject } from './leave-object.ts'
 
 /** The provider that is the shop itself: bank transfer, invoice, cash. */
 export const MANUAL = 'manual'
+
+/** How much faster than ours the clocks of staff may go. */
+const CLOCK_SKEW_MINUTES = 1
 
 /** Money that came in by hand. `reference` is what the bank's statement says, personal and kept sealed. */
 export type Receipt = { readonly amount: Money; readonly reference?: string | undefined; readonly receivedAt?: Date }
@@ -41,7 +45,7 @@ export const prepareReceipt =
 /**
  * Records money that came in by bank transfer, invoice or cash, once, and pays the order with it; for an order that has
  * lapsed meanwhile it is money that lands late. Refuses payments.not-found, .already-captured, .in-review, .not-recordable,
- * .currency-mismatch and .amount-mismatch.
+ * .currency-mismatch, .amount-mismatch and .not-received-yet.
  */
 export const recordReceipt =
   (needs: RecordReceiptNeeds) =>
@@ -55,6 +59,8 @@ export const recordReceipt =
     if (receipt.amount.currency !== payment.amount.currency) throw refuse('payments.currency-mismatch')
     if (receipt.amount.amountMinor !== payment.amount.amountMinor)
       throw refuse('payments.amount-mismatch', undefined, { owed: payment.amount })
+    if (receipt.receivedAt && receipt.receivedAt > minutesAfter(work.now, CLOCK_SKEW_MINUTES))
+      throw refuse('payments.not-received-yet')
     const found = await needs.receive(work, payment, objectKeyOf(payment), receipt)
     if (!found) throw refuse('payments.already-captured')
     await needs.settlePayments(work, [{ paymentId: id, word: { found } }])

@@ -101,6 +101,11 @@ export const paymentsProblems = {
     title: 'Another amount than is owed',
     advice: 'Record exactly `owed`: ask the buyer for the rest, or send the money back and cancel the order.',
   },
+  'payments.not-received-yet': {
+    kind: 'invalid',
+    title: 'The money is still to come',
+    advice: 'Record money when it is there: `receivedAt` is no later than now.',
+  },
   'payments.not-in-review': {
     kind: 'conflict',
     title: 'Nothing waits for a decision',

@@ -142,6 +142,7 @@ export const staffRoutes =
             'payments.attempt-in-progress',
             'payments.currency-mismatch',
             'payments.amount-mismatch',
+            'payments.not-received-yet',
           ],
         },
       },
