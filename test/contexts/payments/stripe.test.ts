@@ -248,6 +248,12 @@ describe('money that is only authorised', () => {
   afterAll(() => manual.close())
   const capture = async ({ id }: Opened, amount?: object) =>
     manual.shop.send('POST', `/v1/payments/${id}/capture`, amount ? { amount } : {}, await manual.shop.asOwner())
+  const intentsOf = ({ id }: Opened): string[] =>
+    manual.stripe
+      .events()
+      .flatMap(({ data: { object } }) =>
+        object.metadata?.paymentId === id && object.object === 'payment_intent' ? [object.id] : [],
+      )
   const authorised = async (...of: Parameters<StripeShop['openPayment']>) => {
     const payment = await manual.openPayment(...of)
     expect((await manual.attempt(payment, 'pm_card_visa')).body.status).toBe('succeeded')
@@ -276,11 +282,29 @@ describe('money that is only authorised', () => {
     expect(manual.witness(payment)).toEqual({ objects: 1, captured: 1010, refunded: 0 })
   })
 
+  test('a capture that was under way ends with its authorisation: it takes nothing of the next one', async () => {
+    const payment = await authorised()
+    manual.stripe.faults({
+      match: { method: 'POST', path: '/capture$' },
+      fault: { kind: 'error', status: 500, at: 'before' },
+      times: 3,
+    })
+    expect((await capture(payment, { amountMinor: 1200, currency: 'USD' })).body).toMatchObject({ status: 'pending' })
+    manual.stripe.clearFaults()
+    const [intent = ''] = intentsOf(payment)
+    manual.stripe.lapse(intent)
+    await manual.tell(payment, 'payment_intent.canceled')
+    expect((await manual.attempt(payment, 'pm_card_visa')).body.status).toBe('succeeded')
+    manual.shop.clock.advance(1)
+    await manual.shop.app.settle()
+    expect(await manual.read(payment)).toMatchObject({ status: 'authorised', captured: { amountMinor: 0 } })
+    expect((await capture(payment)).body).toMatchObject({ status: 'succeeded' })
+    expect(manual.witness(payment)).toEqual({ objects: 2, captured: 1999, refunded: 0 })
+  })
+
   test('an authorisation that lapsed is taken note of, and not captured', async () => {
     const payment = await authorised()
-    const [intent] = Object.values(manual.stripe.events()).flatMap(({ data: { object } }) =>
-      object.metadata?.paymentId === payment.id && object.object === 'payment_intent' ? [object.id] : [],
-    )
+    const [intent = ''] = intentsOf(payment)
     manual.stripe.lapse(intent)
     await manual.tell(payment, 'payment_intent.canceled')
     expect((await manual.read(payment)).status).not.toBe('authorised')

@@ -1,6 +1,7 @@
 import type { AttemptId, PaymentId, RefundId } from '#kernel/ids.ts'
 import type { Work } from '#platform/db/work.ts'
 import type { Attempt, Word } from '../domain/attempt.ts'
+import { type CaptureRequest, endCapture } from '../domain/capture-request.ts'
 import { type Dispute, learnDisputes } from '../domain/dispute.ts'
 import { entryOfCapture, type LedgerEntry } from '../domain/ledger.ts'
 import type { Payment } from '../domain/payment.ts'
@@ -27,6 +28,8 @@ export type SettleNeeds = {
   isBooked(work: Work, capture: Capture): Promise<boolean>
   /** Whether somebody has decided that this object is not to pay this payment. */
   isJudged(work: Work, paymentId: PaymentId, object: { provider: string; id: string }): Promise<boolean>
+  /** The capture of a locked payment that somebody asked for and that has not ended. */
+  captureUnderWay(work: Work, paymentId: PaymentId): Promise<CaptureRequest | undefined>
   /** All refunds and disputes that the books have of a locked payment. */
   movementsOf(work: Work, paymentId: PaymentId): Promise<{ refunds: Refund[]; disputes: Dispute[] }>
   saveChanges: SaveChanges
@@ -79,6 +82,7 @@ const openBooks = (payments: readonly Payment[], attempts: readonly Attempt[]) =
   payments: new Map(payments.map((one) => [one.id, one])),
   attempts: new Map(attempts.map((one) => [one.id, one])),
   captures: [] as Capture[],
+  captureRequests: [] as CaptureRequest[],
   newRefunds: [] as (Refund & { leaseUntil: Date | null })[],
   refunds: [] as Refund[],
   disputes: [] as Dispute[],
@@ -98,9 +102,17 @@ async function settleOne(needs: SettleNeeds, work: Work, books: Books, payment: 
   books.payments.set(payment.id, settled.payment)
   if (settled.held) books.held.push(settled.held)
   work.emit(...settled.events)
+  if (payment.captureMinor !== null && settled.payment.captureMinor === null)
+    await endCaptureOf(needs, work, books, settled.payment)
   if (settled.capture) await bookCapture(needs, work, books, settled.capture)
   if (found && found.refunds.length + found.disputes.length > 0)
     await learnMovements(needs, work, books, settled.payment, found)
+}
+
+/** The capture that was under way ends with its authorisation: of the next one it is to take nothing. */
+async function endCaptureOf(needs: SettleNeeds, work: Work, books: Books, payment: Payment): Promise<void> {
+  const request = await needs.captureUnderWay(work, payment.id)
+  if (request) books.captureRequests.push(endCapture(payment, request, work.now).request)
 }
 
 /** The payment itself tells its own capture; of a surplus one only the books know whether it was told before. */

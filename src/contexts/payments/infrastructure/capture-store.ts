@@ -48,6 +48,14 @@ export async function captureOfId(work: Work, id: CaptureId): Promise<CaptureReq
   return rows[0] && toCapture(rows[0])
 }
 
+/** The request of a locked payment that has not ended. */
+export async function captureUnderWay(work: Work, paymentId: PaymentId): Promise<CaptureRequest | undefined> {
+  const { rows } = await sql<CaptureRow>`
+    select ${CAPTURE} from payments.capture_requests r join payments.payments p on p.id = r.payment_id
+    where r.payment_id = ${paymentId} and r.status = 'pending'`.execute(work.tx)
+  return rows[0] && toCapture(rows[0])
+}
+
 /** Leases requests that nobody is carrying out: half a minute at first, up to an hour when they fail again and again. */
 export async function claimDueCaptures(db: Reader, now: Date): Promise<CaptureRequest[]> {
   const { rows } = await sql<CaptureRow>`
