@@ -37,8 +37,9 @@ export function makeLog(options: { level: string; sync?: boolean }): Log {
   )
 }
 
-/** An API key looks like nothing else: where a message quotes what was sent, it is cut out. */
-const withoutKeys = (text: string | undefined) => text?.replaceAll(/\bsk_[\w-]{16,}/g, '[redacted]')
+/** Keys, ours and Stripe's, look like nothing else: where a message quotes what was sent, they are cut out. */
+const KEYS = /\b([sr]k_[\w-]{16,}|whsec_[^\s)"']{8,}|pi_\w+_secret_\w+)/g
+const withoutKeys = (text: string | undefined) => text?.replaceAll(KEYS, '[redacted]')
 
 /** What a line tells of an error: never its other properties, which may be a whole connection or the row it was about. */
 const describeError = (error: unknown): object => {
