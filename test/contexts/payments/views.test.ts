@@ -187,3 +187,13 @@ test('what waits is counted: reviews, disputes, authorisations that lapse within
   for (const line of ['in_review 1', 'open_disputes 1', 'lapsing_authorisations 1'])
     expect(text).toContain(`\nstoa_payments_${line}\n`)
 })
+
+test('the page where a buyer approves is for the buyer alone', async () => {
+  const payment = await at.openPayment()
+  await at.attempt(payment, 'tok_requires_action')
+  const nextOf = ({ attempts }: { attempts: { nextAction?: object }[] }) => attempts.map(({ nextAction }) => nextAction)
+  expect(nextOf(await read(payment, { 'x-order-token': payment.token }))).toEqual([
+    { type: 'redirect', url: expect.any(String) },
+  ])
+  expect(nextOf(await read(payment, support))).toEqual([{ type: 'redirect' }])
+})

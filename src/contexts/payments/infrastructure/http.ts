@@ -9,7 +9,7 @@ import type { Platform } from '#platform/platform.ts'
 import type { Proof } from '../application/attempt-payment.ts'
 import type { PaymentsUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
-import { attemptView, viewPayment } from './payment-views.ts'
+import { attemptView, viewPayment, withoutPages } from './payment-views.ts'
 import { commandOf, keyOf, receiptOf, sendReplay } from './replays.ts'
 import { AttemptBody, AttemptSchema, PaymentSchema } from './schemas.ts'
 import { staffRoutes } from './staff-http.ts'
@@ -43,8 +43,10 @@ export const paymentRoutes =
       async (request) => {
         const seen = await viewPayment(platform.db, request.params.id)
         const isStaffs = request.actor.permissions.has('payments:read')
-        if (!seen || !(isOwn(request.actor, seen.proof) || isStaffs)) throw refuse('payments.not-found')
-        return isStaffs ? { ...seen.view, ...(await viewForStaff(platform.db, request.params.id)) } : seen.view
+        const isBuyers = seen !== undefined && isOwn(request.actor, seen.proof)
+        if (!seen || !(isBuyers || isStaffs)) throw refuse('payments.not-found')
+        const view = isBuyers ? seen.view : withoutPages(seen.view)
+        return isStaffs ? { ...view, ...(await viewForStaff(platform.db, request.params.id)) } : view
       },
     )
 

@@ -13,7 +13,7 @@ export type AttemptView = {
   id: AttemptId
   paymentId: PaymentId
   status: 'processing' | 'requiresAction' | 'succeeded' | 'declined' | 'cancelled'
-  nextAction?: { type: 'redirect'; url: string } | { type: 'sdk' }
+  nextAction?: { type: 'redirect' | 'sdk'; url?: string }
   clientSecret?: string
   decline?: Decline
   createdAt: string
@@ -79,6 +79,14 @@ export const attemptView = ({ id, paymentId, status, decline, createdAt, ...next
 /** Where the buyer goes on: on the provider's page, or in its script on the page of the shop. */
 const nextActionOf = (url: string | null) =>
   url === null ? { type: 'sdk' as const } : { type: 'redirect' as const, url }
+
+/** A payment without the pages where its buyer approves, whose addresses are theirs alone. */
+export const withoutPages = (view: PaymentView): PaymentView => ({
+  ...view,
+  attempts: view.attempts.map((attempt) =>
+    attempt.nextAction ? { ...attempt, nextAction: { type: attempt.nextAction.type } } : attempt,
+  ),
+})
 
 /** A capture as it is answered. */
 export const captureView = ({ id, paymentId, status, amount, createdAt }: CaptureRequest): CaptureView => ({

@@ -7,7 +7,7 @@ import type { Platform } from '#platform/platform.ts'
 import { refuse as refusePlatform } from '#platform/problems.ts'
 import type { PaymentsUseCases } from '../application/use-cases.ts'
 import { refuse } from '../domain/problems.ts'
-import { captureView, type PaymentView, refundView, viewPayment } from './payment-views.ts'
+import { captureView, type PaymentView, refundView, viewPayment, withoutPages } from './payment-views.ts'
 import { commandOf, keyOf, receiptOf, sendReplay } from './replays.ts'
 import {
   CaptureBody,
@@ -25,7 +25,7 @@ const tags = ['payments']
 async function show(work: Work, id: PaymentId): Promise<PaymentView> {
   const seen = await viewPayment(work.tx, id)
   if (!seen) throw refuse('payments.not-found')
-  return seen.view
+  return withoutPages(seen.view)
 }
 
 /** Payments as staff work on them: take and record money, give it back, decide about money that does not fit. */
