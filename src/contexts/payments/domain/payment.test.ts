@@ -99,6 +99,18 @@ function hear(words: readonly ProviderPayment[]) {
 }
 
 describe('settling', () => {
+  test.each(['authorised', 'requiresAction', 'processing'] as const)(
+    'an object that is over is not taken up again by a word of before: %s',
+    (status) => {
+      const before = found({ status, takenMinor: 0 })
+      const over = found({ status: 'cancelled', takenMinor: 0 })
+      const { payment, attempts } = hear([before, over])
+      expect(payment).toMatchObject({ status: 'open', providerPaymentId: null, objectsLeft: 1 })
+      expect(settle(payment, attempts, { found: before }, now)).toMatchObject({ payment, attempts, events: [] })
+      expect(settle(payment, attempts, { found: found() }, now).payment).toMatchObject({ status: 'captured' })
+    },
+  )
+
   test('whatever is heard, in whatever order: at most one capture, of the right amount, along legal paths', () => {
     fc.assert(
       fc.property(fc.array(word, { maxLength: 12 }), (words) => {

@@ -47,7 +47,7 @@ export function settle(
   isJudged = false,
 ): Settlement {
   const { found } = word
-  const heard = found && !isJudged ? hear(payment, found, now) : unmoved(payment)
+  const heard = found && !isJudged && !wasLeft(payment, attempts, found) ? hear(payment, found, now) : unmoved(payment)
   // While its money is in question or is let go, an attempt is neither paid nor free to be tried again.
   const told: Word =
     found && isOpenQuestion(heard.payment, found) ? { ...word, found: { ...found, status: 'processing' } } : word
@@ -61,6 +61,15 @@ export function settle(
     events: [...heard.events, ...declined.map((attempt) => declinedEvent(payment, attempt))],
   }
 }
+
+/**
+ * Whether it is an old word about an object that the payment has left: its attempt has ended with it. Nothing is made with
+ * that object again; money that it took all the same is heard.
+ */
+const wasLeft = (payment: Payment, attempts: readonly Attempt[], found: ProviderPayment): boolean =>
+  found.status !== 'succeeded' &&
+  payment.providerPaymentId === null &&
+  attempts.some(({ id, status }) => id === found.attemptId && (status === 'cancelled' || status === 'succeeded'))
 
 type Heard = Omit<Settlement, 'attempts'>
 const unmoved = (payment: Payment): Heard => ({ payment, capture: null, held: null, events: [] })
