@@ -168,6 +168,22 @@ describe('settling', () => {
     expect(settle(first.payment, first.attempts, { found: found(more) }, now).events).toEqual([])
   })
 
+  test('money of another object beside an authorisation waits for a person; the authorisation stays', () => {
+    const authorised = { provider: 'sandbox', providerPaymentId: 'sbx_1', authorisedUntil: minutesAfter(now, 60) }
+    const other = found({ id: 'sbx_2', takenMinor: 999, amount: { amountMinor: 999, currency: 'USD' } })
+    const payment = aPayment({ ...authorised, status: 'authorised', captureMinor: 500 })
+    expect(settle(payment, [], { found: other }, now)).toMatchObject({
+      payment: {
+        status: 'authorised',
+        captureMinor: 500,
+        providerPaymentId: 'sbx_1',
+        reviewReason: 'sbx_2 asks for 999',
+      },
+      held: { providerPaymentId: 'sbx_2' },
+      capture: null,
+    })
+  })
+
   test('a webhook about an earlier attempt does not touch the one that is calling', () => {
     const earlier = found({ status: 'declined', attemptId: 'att_0' })
     expect(settle(aPayment(), [anAttempt()], { found: earlier }, now).attempts).toEqual([anAttempt()])

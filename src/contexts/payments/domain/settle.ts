@@ -138,7 +138,9 @@ function holdForReview(payment: Payment, found: ProviderPayment, reason: string)
   const taken = { amountMinor: takenMinor, currency: amount.currency }
   const held = { paymentId: payment.id, provider, providerPaymentId, reason, taken }
   if (payment.reviewReason !== null) return { ...unmoved(payment), held }
-  const status = isCaptured(payment) ? payment.status : 'review'
+  // Another object's money is no reason to lose sight of the payment's own.
+  const isSound = isCaptured(payment) || (payment.status === 'authorised' && !isObjectOf(payment, found))
+  const status = isSound ? payment.status : 'review'
   return {
     ...unmoved({ ...adopt(payment, found), status, reviewReason: reason }),
     held,
