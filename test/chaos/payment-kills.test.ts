@@ -12,6 +12,7 @@ beforeAll(async () => {
   database = await testDatabase()
   const env = { PAYMENT_TIMEOUT_MS: '2000', DRAIN_MS: '0' }
   cluster = await startStripeCluster(database, { services: 1, env })
+  await cluster.asOwner()
   await cluster.stock({ mug: 1_000 })
 }, 90_000)
 afterAll(async () => {

@@ -84,7 +84,7 @@ export async function startCluster(
   }
   const services = servicePorts.map((port) => service(port, env))
   for (const one of services) await one.start()
-  const [, email = '', password = ''] = /(\S+@\S+)\s+password (\S+)/.exec(services[0]?.output() ?? '') ?? []
+  let owner: { email: string; password: string } | undefined
   const stoaWith = (more: Environment, ...args: string[]) => runToEnd([CLI, ...args], { ...env, ...more })
   const stoa = (...args: string[]) => stoaWith({}, ...args)
   return {
@@ -95,8 +95,9 @@ export async function startCluster(
     stoa,
     stoaWith,
     asOwner: async () => {
+      owner ??= await ownerOf(services[0] as Service)
       const answered = services.find((one) => !one.isGone())?.url ?? ''
-      const { status, body } = await send(answered, 'POST', '/v1/auth/login', { email, password })
+      const { status, body } = await send(answered, 'POST', '/v1/auth/login', owner)
       if (status !== 200) throw new Error(`The owner could not log in: ${status}`)
       return { authorization: `Bearer ${body.accessToken}` }
     },
@@ -111,6 +112,16 @@ export async function startCluster(
       await sandbox.end('SIGTERM')
     },
   }
+}
+
+/** The owner's account, as the first start prints it once. */
+async function ownerOf(first: Service): Promise<{ email: string; password: string }> {
+  for (let waited = 0; waited < 5_000; waited += 50) {
+    const [, email, password] = /(\S+@\S+)\s+password (\S+)/.exec(first.output()) ?? []
+    if (email && password) return { email, password }
+    await pause(50)
+  }
+  throw new Error('The first process has not printed its owner, or was started again since.')
 }
 
 /** A process of ours that answers HTTP. */

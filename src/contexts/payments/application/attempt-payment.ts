@@ -90,10 +90,10 @@ export const attemptPayment =
     refuseTooLittle(provider, seen.payment)
     const now = needs.clock()
     assertPayable(seen.payment, now)
-    await leaveObject(needs, command, seen.payment, seen.live, provider.name)
     const payer = await beginTry(needs, command, seen.payment)
     let declined = false
     try {
+      await leaveObject(needs, command, seen.payment, seen.live, provider.name)
       const { paymentId, keyHash, requestHash } = wanted
       const id = needs.newAttemptId()
       const leaseUntil = new Date(now.getTime() + needs.leaseMs)
