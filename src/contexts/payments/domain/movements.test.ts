@@ -106,6 +106,28 @@ describe('refunds learned from the provider', () => {
     expect(learn(learned.payment, learned.newRefunds, [there]).newRefunds).toEqual([])
   })
 
+  test.each(['pending', 'failed'] as const)(
+    'a surplus that somebody sent back by hand has gone back, ours %s',
+    (status) => {
+      const surplus: Refund = {
+        ...{ ...promised.refund, id: 'ref_2', providerPaymentId: 'pi_2', surplus: true, status },
+        amount: { amountMinor: 1000, currency: 'USD' },
+      }
+      const there = found({
+        id: 'pi_2',
+        refunds: [{ id: 're_7', refundId: null, amountMinor: 1000, status: 'succeeded' }],
+      })
+      const learned = learnRefunds(captured, [surplus], there, newRefundId, now)
+      expect(learned).toMatchObject({
+        payment: captured,
+        refunds: [{ id: 'ref_2', status: 'succeeded', providerRefundId: 're_7' }],
+        newRefunds: [],
+        entries: [{ kind: 'refund', debit: 'surplus' }],
+      })
+      expect(learnRefunds(captured, learned.refunds, there, newRefundId, now).refunds).toEqual([])
+    },
+  )
+
   test('one that leaves no room for ours under way is heard again later', () => {
     const there = { id: 're_9', refundId: null, amountMinor: 500, status: 'succeeded' } as const
     expect(() => learn(promised.payment, [promised.refund], [there])).toThrow(/beside refunds under way/)

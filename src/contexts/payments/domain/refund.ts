@@ -113,7 +113,8 @@ export function followRefund(
   if (status === 'pending')
     return refund.status === 'pending' ? { ...unmoved, refund: { ...refund, providerRefundId: id } } : unmoved
   const sentBefore = refund.status === 'succeeded'
-  if (refund.status === 'failed' || (sentBefore && status === 'succeeded')) return unmoved
+  const failedHere = refund.status === 'failed' && !(isUnsentSurplus(refund) && status === 'succeeded')
+  if (failedHere || (sentBefore && status === 'succeeded')) return unmoved
   const ended: Refund = { ...refund, status, providerRefundId: id, endedAt: now }
   const moved = status === 'succeeded' ? ('refund' as const) : sentBefore ? ('refund-failed' as const) : undefined
   const after = refund.surplus ? payment : sumsAfter(payment, refund, status)
@@ -194,7 +195,12 @@ export function learnRefunds(
 const isSame = (refund: Refund, found: ProviderPayment, there: ProviderRefund): boolean =>
   refund.provider === found.provider &&
   refund.providerPaymentId === found.id &&
-  (refund.providerRefundId === there.id || refund.id === there.refundId)
+  (refund.providerRefundId === there.id ||
+    refund.id === there.refundId ||
+    (isUnsentSurplus(refund) && there.refundId === null && there.amountMinor === refund.amount.amountMinor))
+
+/** A surplus goes back once, whoever sends it: by hand at the provider too, also after ours was refused. */
+const isUnsentSurplus = ({ surplus, providerRefundId }: Refund): boolean => surplus && providerRefundId === null
 
 const promise = (payment: Payment, { amount }: Refund): Payment => ({
   ...payment,
