@@ -72,7 +72,7 @@ export type PaymentProvider = {
   list(span: { readonly from: Date; readonly before: Date }): AsyncIterable<ProviderPayment>
   /** Cancels what has taken no money, and tells what it is now: succeeded, when it was too late. */
   cancel(providerPaymentId: string): Promise<ProviderPayment>
-  /** Sends money back, once per refund id. */
+  /** Sends money back, once per refund id, though it be asked again after the provider forgot our key: how it stands now. */
   refund(refund: {
     readonly refundId: RefundId
     readonly providerPaymentId: string

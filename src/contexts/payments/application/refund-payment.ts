@@ -149,15 +149,13 @@ function stepOf(payment: Payment, refund: Refund, { there, refused }: Sent, now:
   return refused ? failRefund(payment, refund, now) : { payment, refund, entries: [], events: [] }
 }
 
-/** A provider forgets our key after a day: what was sent before is looked for, and sent again only when it is not there. */
+/** Sends it, or learns how it stands when it was sent before. */
 async function send({ providers, log }: RefundNeeds, refund: Refund): Promise<Sent> {
   const { id: refundId, providerPaymentId, amount } = refund
   try {
     const provider = providers.get(refund.provider)
     if (!provider) throw new Error(`The provider ${refund.provider} is not switched on.`)
-    const before = refund.tries > 0 ? await provider.retrieve(providerPaymentId) : undefined
-    const there = before?.refunds.find((one) => one.refundId === refundId || one.id === refund.providerRefundId)
-    return { there: there ?? (await provider.refund({ refundId, providerPaymentId, amount })) }
+    return { there: await provider.refund({ refundId, providerPaymentId, amount }) }
   } catch (error) {
     log.warn({ err: error, refundId }, 'a refund could not be sent')
     const told = (error as Error).message.slice(0, 500)

@@ -20,8 +20,6 @@ export type Refund = {
   readonly reason: string
   readonly requestedBy: UserId | ApiKeyId | null
   readonly status: 'pending' | 'succeeded' | 'failed'
-  /** How often it was begun to be sent after the first time. */
-  readonly tries: number
   readonly createdAt: Date
   readonly endedAt: Date | null
 }
@@ -68,7 +66,6 @@ export function promiseRefund(
       reason: wanted.reason,
       requestedBy: wanted.by,
       status: 'pending',
-      tries: 0,
       createdAt: now,
       endedAt: null,
     },
@@ -87,7 +84,6 @@ export const surplusRefund = (capture: Capture, id: RefundId, reason: string, no
   reason,
   requestedBy: null,
   status: 'pending',
-  tries: 0,
   createdAt: now,
   endedAt: null,
 })
@@ -221,7 +217,6 @@ function madeThere(payment: Payment, found: ProviderPayment, there: ProviderRefu
     reason: 'Made at the provider',
     requestedBy: null,
     status: 'pending',
-    tries: 0,
     createdAt: now,
     endedAt: null,
   }

@@ -17,14 +17,13 @@ export type RefundRow = {
   reason: string
   requested_by: UserId | ApiKeyId | null
   status: Refund['status']
-  tries: number
   created_at: Date
   ended_at: Date | null
 }
 
 /** The columns of a `RefundRow`. */
 export const REFUND = sql.raw(`r.id, r.payment_id, r.provider, r.provider_payment_id, r.provider_refund_id, r.surplus,
-  r.amount_minor, r.currency, r.reason, r.requested_by, r.status, r.tries, r.created_at, r.ended_at`)
+  r.amount_minor, r.currency, r.reason, r.requested_by, r.status, r.created_at, r.ended_at`)
 const BATCH = 20
 
 /** The order of a payment, which never changes: read without a lock, as the order is to be locked first. */
@@ -79,7 +78,6 @@ export const toRefund = (row: RefundRow): Refund => ({
   reason: row.reason,
   requestedBy: row.requested_by,
   status: row.status,
-  tries: row.tries,
   createdAt: row.created_at,
   endedAt: row.ended_at,
 })
