@@ -122,7 +122,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     ...makeAnswer(db, perform, encryption),
   }
 
-  const contexts = buildContexts(platform, config)
+  const contexts = await buildContexts(platform, config)
   const all: readonly Context[] = Object.values(contexts)
   const consumers = consumersOf(all.map((context) => context.on))
   const heard = new Set(consumers.map(({ type }) => type))
@@ -208,12 +208,12 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
 }
 
 /** The contexts, in dependency order: later ones call earlier ones' public functions. */
-function buildContexts(platform: Platform, config: Config) {
+async function buildContexts(platform: Platform, config: Config) {
   const usersContext = users(platform, config, {
     personalDataElsewhere: () => [ordersContext.personalData, auditPersonalData(platform.encryption)],
   })
   const catalogContext = catalog(platform, config)
-  const paymentsContext = payments(platform, config, { refundsByLines: () => ordersContext.refundsByLines })
+  const paymentsContext = await payments(platform, config, { refundsByLines: () => ordersContext.refundsByLines })
   const ordersContext: OrdersContext = orders(platform, config, {
     catalog: catalogContext,
     payments: paymentsContext,

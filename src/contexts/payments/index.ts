@@ -32,7 +32,6 @@ import * as books from './infrastructure/reconcile-store.ts'
 import * as refunds from './infrastructure/refund-store.ts'
 import { makeSandboxClient } from './infrastructure/sandbox-client.ts'
 import { saveChanges } from './infrastructure/save-changes.ts'
-import { makeStripeClient } from './infrastructure/stripe-client.ts'
 import { inboxRoutes } from './infrastructure/webhooks-http.ts'
 
 export type { ClosePayments } from './application/close-payments.ts'
@@ -75,9 +74,13 @@ export type Neighbours = {
 }
 
 /** Payments: attempts, providers and their webhooks, refunds, the ledger. Orders hear of it by its events. */
-export function payments(platform: Platform, config: Config, { refundsByLines }: Neighbours): PaymentsContext {
+export async function payments(
+  platform: Platform,
+  config: Config,
+  { refundsByLines }: Neighbours,
+): Promise<PaymentsContext> {
   const { db, perform, clock, log, pump, limits, encryption } = platform
-  const providers = new Map(makeProviders(platform, config).map((provider) => [provider.name, provider]))
+  const providers = new Map((await makeProviders(platform, config)).map((provider) => [provider.name, provider]))
   const [defaultProvider = ''] = providers.keys()
   const use = paymentsUseCases({
     ...store,
@@ -162,11 +165,13 @@ export function payments(platform: Platform, config: Config, { refundsByLines }:
 }
 
 /** One adapter per provider that the configuration names. */
-const makeProviders = ({ watchCalls, clock, db }: Platform, config: Config): PaymentProvider[] =>
-  config.paymentProviders.map((name) => adapters[name]({ ...config, clock, db, watch: watchCalls(name) }))
+const makeProviders = ({ watchCalls, clock, db }: Platform, config: Config): Promise<PaymentProvider[]> =>
+  Promise.all(config.paymentProviders.map((name) => adapters[name]({ ...config, clock, db, watch: watchCalls(name) })))
 
 type Surroundings = Config & Pick<Platform, 'clock' | 'db'> & { readonly watch: CallWatch }
-const adapters: Readonly<Record<PaymentProviderName, (of: Surroundings) => PaymentProvider>> = {
+const adapters: Readonly<
+  Record<PaymentProviderName, (of: Surroundings) => PaymentProvider | Promise<PaymentProvider>>
+> = {
   sandbox: ({ sandboxUrl, sandboxSecretKey, sandboxWebhookSecret, paymentTimeoutMs, watch }) =>
     makeSandboxClient({
       url: sandboxUrl,
@@ -175,8 +180,10 @@ const adapters: Readonly<Record<PaymentProviderName, (of: Surroundings) => Payme
       timeoutMs: paymentTimeoutMs,
       watch,
     }),
-  stripe: ({ stripe, storefrontUrl: shopUrl, paymentTimeoutMs: timeoutMs, clock, watch }) => {
+  // Its SDK is large: only a shop that takes payments by Stripe loads it.
+  stripe: async ({ stripe, storefrontUrl: shopUrl, paymentTimeoutMs: timeoutMs, clock, watch }) => {
     if (!stripe) throw new Error('Stripe has no keys.')
+    const { makeStripeClient } = await import('./infrastructure/stripe-client.ts')
     return makeStripeClient({ ...stripe, shopUrl, timeoutMs, clock, watch })
   },
   manual: ({ db, clock, manualHoldDays }) => makeManualProvider(db, clock, manualHoldDays),
