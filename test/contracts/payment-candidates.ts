@@ -1,4 +1,5 @@
-import type { PaymentProvider } from '../../src/contexts/payments/application/payment-provider.ts'
+import { newId } from '#platform/ids.ts'
+import type { Charge, PaymentProvider } from '../../src/contexts/payments/application/payment-provider.ts'
 import type { ProviderPayment } from '../../src/contexts/payments/domain/provider-payment.ts'
 import { makeSandboxClient } from '../../src/contexts/payments/infrastructure/sandbox-client.ts'
 import { makeStripeClient } from '../../src/contexts/payments/infrastructure/stripe-client.ts'
@@ -176,3 +177,19 @@ export const CANDIDATES = [
   ['sandbox', sandbox],
   ['stripe', stripe],
 ] as const
+
+/** A charge of 19.99 USD for a payment of its own. */
+export const chargeOf = (charge: Partial<Charge> & Pick<Charge, 'token'>): Charge => {
+  const paymentId = newId('pay')
+  return {
+    paymentId,
+    objectKey: paymentId,
+    capture: 'automatic',
+    orderId: newId('ord'),
+    attemptId: newId('att'),
+    providerPaymentId: null,
+    amount: { amountMinor: 1999, currency: 'USD' },
+    returnUrl: 'https://shop.example/return',
+    ...charge,
+  }
+}

@@ -6,7 +6,7 @@ import {
   type PaymentProvider,
 } from '../../src/contexts/payments/application/payment-provider.ts'
 import type { ProviderPayment } from '../../src/contexts/payments/domain/provider-payment.ts'
-import { CANDIDATES, type Candidate, type Fate } from './payment-candidates.ts'
+import { CANDIDATES, type Candidate, chargeOf, type Fate } from './payment-candidates.ts'
 
 const amountOf = (amountMinor: number) => ({ amountMinor, currency: 'USD' })
 
@@ -23,21 +23,8 @@ describe.each(CANDIDATES)('what becomes of a payment at %s', (_name, start) => {
     await candidate.close()
   })
 
-  const aCharge = (more: Partial<Charge> = {}): Charge => {
-    const paymentId = newId('pay')
-    return {
-      paymentId,
-      objectKey: paymentId,
-      capture: 'manual',
-      orderId: newId('ord'),
-      attemptId: newId('att'),
-      providerPaymentId: null,
-      amount: amountOf(1999),
-      token: candidate.tokens.ok,
-      returnUrl: 'https://shop.example/return',
-      ...more,
-    }
-  }
+  const aCharge = (more: Partial<Charge> = {}): Charge =>
+    chargeOf({ capture: 'manual', token: candidate.tokens.ok, ...more })
   const paid = (more: Partial<Charge> = {}): Promise<ProviderPayment> =>
     provider.charge(aCharge({ capture: 'automatic', ...more }))
   const capture = (id: string, amountMinor: number, captureId = newId('cap')) =>

@@ -9,7 +9,7 @@ import {
 } from '../../src/contexts/payments/application/payment-provider.ts'
 import type { ProviderPayment } from '../../src/contexts/payments/domain/provider-payment.ts'
 import { manual } from './manual-candidate.ts'
-import { type Ability, CANDIDATES, type Candidate, TIMEOUT_MS } from './payment-candidates.ts'
+import { type Ability, CANDIDATES, type Candidate, chargeOf, TIMEOUT_MS } from './payment-candidates.ts'
 
 describe.each([...CANDIDATES, ['manual', manual] as const])('the payment provider %s', (name, start) => {
   let candidate: Candidate
@@ -24,21 +24,7 @@ describe.each([...CANDIDATES, ['manual', manual] as const])('the payment provide
     await candidate.close()
   })
 
-  const aCharge = (token: string, more: Partial<Charge> = {}): Charge => {
-    const paymentId = newId('pay')
-    return {
-      paymentId,
-      objectKey: paymentId,
-      capture: 'automatic',
-      orderId: newId('ord'),
-      attemptId: newId('att'),
-      providerPaymentId: null,
-      amount: { amountMinor: 1999, currency: 'USD' },
-      token,
-      returnUrl: 'https://shop.example/return',
-      ...more,
-    }
-  }
+  const aCharge = (token: string, more: Partial<Charge> = {}): Charge => chargeOf({ token, ...more })
 
   const pay = async (charge: Charge): Promise<ProviderPayment> => {
     const made = await provider.charge(charge)

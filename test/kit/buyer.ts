@@ -61,20 +61,18 @@ export const placeOrder = (
 ): Promise<Reply> =>
   send(url, 'POST', '/v1/orders', { cartId: cart.id }, { 'x-cart-token': cart.token, 'idempotency-key': key })
 
+export type Payable = { readonly token: string; readonly payment: { readonly id: string } }
+
+/** One attempt to pay an order, as its buyer. */
+export const attempt = (url: string, order: Payable, body: object, key: string): Promise<Reply> =>
+  send(url, 'POST', `/v1/payments/${order.payment.id}/attempts`, body, {
+    'x-order-token': order.token,
+    'idempotency-key': key,
+  })
+
 /** Pays an order by the sandbox. */
-export const pay = (
-  url: string,
-  order: { token: string; payment: { id: string } },
-  token = 'tok_ok',
-  key: string = randomUUID(),
-): Promise<Reply> =>
-  send(
-    url,
-    'POST',
-    `/v1/payments/${order.payment.id}/attempts`,
-    { method: 'sandbox', token },
-    { 'x-order-token': order.token, 'idempotency-key': key },
-  )
+export const pay = (url: string, order: Payable, token = 'tok_ok', key: string = randomUUID()): Promise<Reply> =>
+  attempt(url, order, { method: 'sandbox', token }, key)
 
 /** Waits until the order has one of these states; resolves with the last state seen. */
 export async function waitForOrder(

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
-import { type Reply, send } from './buyer.ts'
+import { attempt, type Payable, type Reply } from './buyer.ts'
 import { freePort } from './free-port.ts'
 import { type Cluster, type DatabaseUrls, startCluster } from './processes.ts'
 import { type StripeProcess, startStripeProcess } from './stripe/process.ts'
@@ -103,14 +103,7 @@ const UNDER_WAY = `
 /** Pays an order through Stripe. */
 export const payByStripe = (
   url: string,
-  order: { token: string; payment: { id: string } },
+  order: Payable,
   token = 'pm_card_visa',
   key: string = randomUUID(),
-): Promise<Reply> =>
-  send(
-    url,
-    'POST',
-    `/v1/payments/${order.payment.id}/attempts`,
-    { method: 'stripe', token, returnUrl: 'https://shop.example/back' },
-    { 'x-order-token': order.token, 'idempotency-key': key },
-  )
+): Promise<Reply> => attempt(url, order, { method: 'stripe', token, returnUrl: 'https://shop.example/back' }, key)
