@@ -1,12 +1,30 @@
 import { defineConfig } from 'vitest/config'
 
+/** Tests that compare times run after the others, one file at a time: neighbours on the same cores would be what they measure. */
+const TIMED = [
+  'test/chaos/login-flood.test.ts',
+  'test/chaos/slow-provider.test.ts',
+  'test/security/enumeration.test.ts',
+]
+
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     globalSetup: ['test/kit/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',
     maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'all',
+          include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+          exclude: ['**/node_modules/**', ...TIMED],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      { extends: true, test: { name: 'timed', include: TIMED, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+    ],
   },
 })
