@@ -32,7 +32,6 @@ import { listenForEvents, makeNotifier } from '#platform/messaging/wake.ts'
 import type { Context, Platform } from '#platform/platform.ts'
 import { platformProblems } from '#platform/problems.ts'
 import { makeCallWatch } from '#platform/resilience/call-watch.ts'
-import { enableFailpoints } from '#platform/resilience/failpoints.ts'
 import { keyMeasures } from '#platform/security/data-keys.ts'
 import { type Encryption, makeEncryption } from '#platform/security/encryption.ts'
 import { makeGuestTokens } from '#platform/security/guest-tokens.ts'
@@ -69,7 +68,6 @@ export type AppOptions = { readonly clock?: Clock; readonly log?: Log; readonly 
 export async function buildApp(config: Config, options: AppOptions): Promise<App> {
   const clock = options.clock ?? (() => new Date())
   const log = options.log ?? makeLog({ level: config.logLevel })
-  enableFailpoints(config.failpoints)
   const metrics = makeMetrics()
   const watchCalls = makeCallWatch(metrics.calls, log)
   const database = openDatabase({

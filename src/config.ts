@@ -75,7 +75,6 @@ export type Config = Readonly<{
   /** Who mails are from: `Shop <shop@example.com>`. */
   mailFrom: string
   sampleCatalogue: boolean
-  failpoints: string
 }>
 
 export type PaymentProviderName = 'sandbox' | 'stripe' | 'manual'
@@ -93,7 +92,7 @@ export type StripeKeys = Readonly<{
 
 /**
  * Reads the environment once into one frozen, typed value. Throws a ConfigError for a wrong value. In production it
- * refuses the embedded database, keys that are not given, no way to send mail, failpoints, staff without a second factor,
+ * refuses the embedded database, keys that are not given, no way to send mail, staff without a second factor,
  * no rate limits, and the sandbox provider unless it is named.
  * Every variable is described in `.env.example`.
  */
@@ -112,8 +111,6 @@ export function readConfig(env: Environment = process.env): Config {
   const keys = production ? env : { ...readOrMakeKeys(dataDir), ...definedIn(env) }
   const stripe = readStripe(read, production)
   const paymentProviders = readProviders(read, production, stripe)
-  const failpoints = read.text('FAILPOINTS', '')
-  if (production && failpoints) throw new ConfigError('FAILPOINTS must be empty in production.')
   const staffMfa = read.oneOf('STAFF_MFA', ['required', 'optional'], 'required') === 'required'
   const rateLimits = read.oneOf('RATE_LIMITS', ['on', 'off'], 'on') === 'on'
   if (production && !staffMfa) throw new ConfigError('STAFF_MFA must be required in production.')
@@ -184,7 +181,6 @@ export function readConfig(env: Environment = process.env): Config {
       'Stoa <shop@stoa.example>',
     ),
     sampleCatalogue: read.oneOf('SAMPLE_CATALOGUE', ['true', 'false'], production ? 'false' : 'true') === 'true',
-    failpoints,
   })
 }
 

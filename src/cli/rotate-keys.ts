@@ -3,7 +3,6 @@ import { makePerform } from '#platform/db/perform.ts'
 import { openDatabase } from '#platform/db/pool.ts'
 import { systemActor } from '#platform/db/system.ts'
 import type { Reader } from '#platform/db/work.ts'
-import { enableFailpoints } from '#platform/resilience/failpoints.ts'
 import { type Rotation, rotateKeys } from '#platform/security/rotate-keys.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 import type { Config } from '../config.ts'
@@ -15,7 +14,6 @@ export const command = new Command('rotate-keys')
   .option('--json', 'print JSON')
   .action((options: { json?: boolean }) =>
     withDatabase(async ({ ownerUrl }, config) => {
-      enableFailpoints(config.failpoints)
       const rotation = await rotateShop(ownerUrl, config)
       console.log(options.json ? JSON.stringify(rotation, null, 2) : report(rotation))
       if (rotation.broken.length > 0 || rotation.busy > 0) process.exitCode = 1

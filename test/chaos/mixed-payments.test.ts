@@ -3,8 +3,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fillCart, placeOrder, type Reply, send, variantOf } from '../kit/buyer.ts'
 import { testDatabase } from '../kit/database.ts'
+import { seeded } from '../kit/seeded.ts'
 import type { Fault, FaultRule } from '../kit/stripe/faults.ts'
-import { seeded } from '../kit/stripe/seeded.ts'
 import { payByStripe, type StripeCluster, startStripeCluster } from '../kit/stripe-cluster.ts'
 
 /**

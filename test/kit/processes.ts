@@ -1,5 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -7,34 +5,50 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { readOrMakeKeys } from '#platform/security/keys.ts'
 import { send } from './buyer.ts'
+import { advanceClock } from './clock.ts'
 import { freePort } from './free-port.ts'
+import {
+  answers,
+  type Ended,
+  type Environment,
+  endOf,
+  isGone,
+  type Launched,
+  launch,
+  prints,
+  runToEnd,
+} from './launch.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const CLI = join(ROOT, 'src/cli.ts')
 const SANDBOX = join(ROOT, 'src/sandbox/main.ts')
-const READY_MS = 20_000
-const KEPT_OUTPUT_BYTES = 100_000
 
-type Environment = Record<string, string>
-type Ended = { readonly code: number | null; readonly output: string }
 export type DatabaseUrls = { readonly url: string; readonly ownerUrl: string }
 
-/** A service as its operator runs it: a process of its own on a port of its own. */
-export type Service = {
-  readonly url: string
+/** A process of the shop, as its operator runs it. */
+export type ShopProcess = {
   /** What it printed so far. */
   output(): string
   /** Sends a signal and waits for the process to be gone; resolves with its exit code, null when a signal ended it. */
   end(signal: NodeJS.Signals): Promise<number | null>
-  /** Starts it anew on the same port, with more environment if given; resolves when it is ready. */
+  /** Starts it anew, with more environment if given; resolves when it is ready. */
   start(env?: Environment): Promise<void>
   readonly pid: () => number | undefined
+  /** Stops it in its tracks: its connections stay open, and silent. */
+  hang(): void
+  /** Lets it go on where it hung. */
+  resume(): void
   /** Whether the process has ended, by itself or not. */
   readonly isGone: () => boolean
 }
 
+/** One that serves the API, on a port of its own. */
+export type Service = ShopProcess & { readonly url: string }
+
 export type Cluster = {
   readonly services: readonly [Service, ...Service[]]
+  /** Processes that do the background work; without any the services do it beside the API. */
+  readonly workers: readonly ShopProcess[]
   readonly sandboxUrl: string
   readonly sandboxKey: string
   readonly webhookSecret: string
@@ -46,13 +60,15 @@ export type Cluster = {
   readonly asOwner: () => Promise<{ authorization: string }>
   /** Imports products with one variant each: handle → units on hand. */
   readonly stock: (units: Record<string, number>) => Promise<void>
+  /** Moves the clock of all processes, the sandbox's too. */
+  readonly advance: (minutes: number) => Promise<void>
   readonly stop: () => Promise<void>
 }
 
-/** Starts so many service processes on one database, and the sandbox provider as a process beside them. */
+/** Starts so many service and worker processes on one database, and the sandbox provider as a process beside them. */
 export async function startCluster(
   database: DatabaseUrls,
-  options: { services: number; env?: Environment },
+  options: { services: number; workers?: number; env?: Environment },
 ): Promise<Cluster> {
   const dataDir = await mkdtemp(join(tmpdir(), 'stoa-cluster-'))
   process.on('exit', () => rmSync(dataDir, { recursive: true, force: true }))
@@ -60,12 +76,14 @@ export async function startCluster(
   const ports = await Promise.all(Array.from({ length: options.services + 1 }, freePort))
   const [sandboxPort = 0, ...servicePorts] = ports
   const sandboxUrl = `http://127.0.0.1:${sandboxPort}`
+  const clockFile = join(dataDir, 'clock')
   const sandbox = await startSandboxProcess({
     port: sandboxPort,
     webhookUrl: `http://127.0.0.1:${servicePorts[0]}/v1/payments/webhook/sandbox`,
     secret: keys.SANDBOX_WEBHOOK_SECRET,
     apiKey: keys.SANDBOX_SECRET_KEY,
     journalFile: join(dataDir, 'sandbox.jsonl'),
+    clockFile,
   })
   const env: Environment = {
     NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/compiled'),
@@ -80,24 +98,28 @@ export async function startCluster(
     DRAIN_MS: '2000',
     STAFF_MFA: 'optional',
     RATE_LIMITS: 'off',
+    CLOCK_FILE: clockFile,
     ...options.env,
   }
-  const services = servicePorts.map((port) => service(port, env))
-  for (const one of services) await one.start()
-  let owner: { email: string; password: string } | undefined
+  const { workers: count = 0 } = options
+  const services = servicePorts.map((port) => service(port, env, count === 0 ? [] : ['--no-worker']))
+  const workers = Array.from({ length: count }, () => worker(env))
+  for (const one of [...services, ...workers]) await one.start()
+  const owner = ownerOf(services[0] as Service)
+  owner.catch(() => {})
   const stoaWith = (more: Environment, ...args: string[]) => runToEnd([CLI, ...args], { ...env, ...more })
   const stoa = (...args: string[]) => stoaWith({}, ...args)
   return {
     services: services as unknown as Cluster['services'],
+    workers,
     sandboxUrl,
     sandboxKey: keys.SANDBOX_SECRET_KEY,
     webhookSecret: keys.SANDBOX_WEBHOOK_SECRET,
     stoa,
     stoaWith,
     asOwner: async () => {
-      owner ??= await ownerOf(services[0] as Service)
       const answered = services.find((one) => !one.isGone())?.url ?? ''
-      const { status, body } = await send(answered, 'POST', '/v1/auth/login', owner)
+      const { status, body } = await send(answered, 'POST', '/v1/auth/login', await owner)
       if (status !== 200) throw new Error(`The owner could not log in: ${status}`)
       return { authorization: `Bearer ${body.accessToken}` }
     },
@@ -107,8 +129,9 @@ export async function startCluster(
       const { code, output } = await stoa('import', file)
       if (code !== 0) throw new Error(`The import failed: ${output}`)
     },
+    advance: (minutes) => advanceClock(clockFile, minutes * 60_000),
     stop: async () => {
-      await Promise.all(services.map((one) => one.end('SIGTERM')))
+      await Promise.all([...services, ...workers].map((one) => one.end('SIGTERM')))
       await sandbox.end('SIGTERM')
     },
   }
@@ -144,12 +167,17 @@ export const startSandboxProcess = (options: {
   secret: string
   apiKey: string
   journalFile: string
+  clockFile?: string
 }): Promise<Running> =>
-  startProcess(`http://127.0.0.1:${options.port}/`, [
-    SANDBOX,
-    ...['--port', String(options.port), '--webhook-url', options.webhookUrl],
-    ...['--secret', options.secret, '--api-key', options.apiKey, '--journal', options.journalFile],
-  ])
+  startProcess(
+    `http://127.0.0.1:${options.port}/`,
+    [
+      SANDBOX,
+      ...['--port', String(options.port), '--webhook-url', options.webhookUrl],
+      ...['--secret', options.secret, '--api-key', options.apiKey, '--journal', options.journalFile],
+    ],
+    options.clockFile ? { CLOCK_FILE: options.clockFile } : {},
+  )
 
 const csvOf = (units: Record<string, number>): string =>
   [
@@ -160,72 +188,30 @@ const csvOf = (units: Record<string, number>): string =>
     ),
   ].join('\n')
 
-function service(port: number, env: Environment): Service {
-  let running: Launched | undefined
+function service(port: number, env: Environment, options: readonly string[]): Service {
   const url = `http://127.0.0.1:${port}`
+  const isReady = (running: Launched) => answers(`${url}/health/ready`, running)
+  return { url, ...shopProcess(['serve', ...options], { ...env, PORT: String(port) }, isReady) }
+}
+
+const worker = (env: Environment): ShopProcess => shopProcess(['worker'], env, (running) => prints(running, /Worker/))
+
+function shopProcess(
+  command: readonly string[],
+  env: Environment,
+  isReady: (running: Launched) => Promise<void>,
+): ShopProcess {
+  let running: Launched | undefined
   return {
-    url,
     output: () => running?.output() ?? '',
     pid: () => running?.child.pid,
-    isGone: () => !running || running.child.exitCode !== null || running.child.signalCode !== null,
+    hang: () => void running?.child.kill('SIGSTOP'),
+    resume: () => void running?.child.kill('SIGCONT'),
+    isGone: () => !running || isGone(running.child),
     end: async (signal) => (running ? endOf(running.child, signal) : null),
     start: async (more = {}) => {
-      running = launch([CLI, 'serve'], { ...env, ...more, PORT: String(port) })
-      await answers(`${url}/health/ready`, running)
+      running = launch([CLI, ...command], { ...env, ...more })
+      await isReady(running)
     },
   }
-}
-
-/** Nothing that was started outlives the process that started it, however that ends short of a kill -9. */
-const children = new Set<ChildProcess>()
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-})
-
-type Launched = { readonly child: ChildProcess; readonly output: () => string }
-
-function launch(args: string[], env: Environment): Launched {
-  const child = spawn(process.execPath, ['--max-semi-space-size=8', ...args], {
-    env: { PATH: process.env.PATH ?? '', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  children.add(child)
-  child.once('exit', () => children.delete(child))
-  const chunks: Buffer[] = []
-  let kept = 0
-  for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (chunk: Buffer) => {
-      chunks.push(chunk)
-      kept += chunk.length
-      while (kept - (chunks[0] as Buffer).length > KEPT_OUTPUT_BYTES) kept -= (chunks.shift() as Buffer).length
-    })
-  return { child, output: () => Buffer.concat(chunks).toString() }
-}
-
-async function runToEnd(args: string[], env: Environment): Promise<Ended> {
-  const { child, output } = launch(args, env)
-  const [code] = (await once(child, 'close')) as [number | null]
-  return { code, output: output() }
-}
-
-async function endOf(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
-  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
-  const gone = once(child, 'exit')
-  child.kill(signal)
-  const [code] = (await gone) as [number | null]
-  return code
-}
-
-/** Waits for an answer without a 5xx; fails with what the process printed when it ends first or takes too long. */
-async function answers(url: string, { child, output }: Launched): Promise<void> {
-  const until = Date.now() + READY_MS
-  while (Date.now() < until) {
-    if (child.exitCode !== null) throw new Error(`It ended with ${child.exitCode}:\n${output()}`)
-    const response = await fetch(url, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined)
-    await response?.arrayBuffer()
-    if (response && response.status < 500) return
-    await pause(50)
-  }
-  child.kill('SIGKILL')
-  throw new Error(`No answer from ${url}:\n${output()}`)
 }

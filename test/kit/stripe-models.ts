@@ -43,13 +43,13 @@ function modelOf(copy: Copy, state: string): Model {
 }
 
 /** The copies that ended otherwise than their model. */
-export async function different({ at, models }: ModelShop, copies: readonly Copy[]): Promise<object[]> {
+export async function different({ at, models }: ModelShop, copies: readonly Copy[]): Promise<string[]> {
   const states = await statesOf(at, copies)
   return copies.flatMap(({ scenario, schedule }, i) => {
     const model = models.find((one) => one.scenario === scenario)
     if (!model || states[i] === model.state) return []
     const told = schedule.flatMap((action) => (action ? [shown(model.copy, action)] : [])).join(', ')
-    return [{ scenario: scenario.name, told, expected: model.state, ended: states[i] }]
+    return [`${scenario.name}: told ${told}, expected ${model.state}, ended as ${states[i]}`]
   })
 }
 

@@ -58,7 +58,6 @@ test.each([
 })
 
 test.each([
-  ['FAILPOINTS', 'stock.held=error'],
   ['STAFF_MFA', 'optional'],
   ['PASSWORD_MIN_LENGTH', '7'],
   ['STAFF_PASSWORD_MIN_LENGTH', '14'],

@@ -3,13 +3,13 @@ import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Database, openDatabase } from '#platform/db/pool.ts'
-import { enableFailpoints } from '#platform/resilience/failpoints.ts'
 import { makeEncryption } from '#platform/security/encryption.ts'
 import { type LiveKeyRing, openKeyRing } from '#platform/security/key-ring.ts'
 import { derivedKey, type MasterKey } from '#platform/security/master-keys.ts'
 import { rotateKeys } from '#platform/security/rotate-keys.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 import { type TestDatabase, testDatabase } from '../kit/database.ts'
+import { enableFailpoints } from '../kit/failpoints.ts'
 
 const log = makeLog({ level: 'silent', sync: true })
 const masterKey = (id: number): MasterKey => ({ id, secret: createSecretKey(randomBytes(32)) })

@@ -4,7 +4,7 @@ import type { HoldLine } from '#contexts/catalog/index.ts'
 import type { OrderId, VariantId } from '#kernel/ids.ts'
 import { Refusal } from '#kernel/refusal.ts'
 import { newId } from '#platform/ids.ts'
-import { enableFailpoints } from '#platform/resilience/failpoints.ts'
+import { enableFailpoints } from '../../kit/failpoints.ts'
 import { aMug, create, stockOf, type TestCatalogue, testCatalogue, unbalanced } from './catalogue.ts'
 
 let shop: TestCatalogue

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { enableFailpoints } from '#platform/resilience/failpoints.ts'
+import { enableFailpoints } from '../../kit/failpoints.ts'
 import { bearer } from '../users/people.ts'
 import { ADDRESS, type Buying, openForBuying } from './buying.ts'
 

@@ -3,8 +3,8 @@ import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { systemActor } from '#platform/db/system.ts'
 import { newId } from '#platform/ids.ts'
-import { enableFailpoints } from '#platform/resilience/failpoints.ts'
 import { openAttempt } from '../../../src/contexts/payments/infrastructure/attempt-store.ts'
+import { enableFailpoints } from '../../kit/failpoints.ts'
 import { type Opened, type PayableShop, payableShop } from './shop.ts'
 
 let at: PayableShop

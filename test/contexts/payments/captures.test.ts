@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { enableFailpoints } from '#platform/resilience/failpoints.ts'
 import { auditShop } from '../../../src/cli/audit.ts'
+import { enableFailpoints } from '../../kit/failpoints.ts'
 import { type Buying, openForBuying, type Placed } from '../orders/buying.ts'
 
 /** A shop that only authorises: staff take the money, all or a part of it, once. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { systemActor } from '#platform/db/system.ts'
-import { enableFailpoints } from '#platform/resilience/failpoints.ts'
+import { enableFailpoints } from '../../kit/failpoints.ts'
 import { type Opened, type PayableShop, payableShop } from './shop.ts'
 
 let at: PayableShop

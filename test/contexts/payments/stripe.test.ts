@@ -1,8 +1,8 @@
 import { inspect } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { newId } from '#platform/ids.ts'
-import { enableFailpoints } from '#platform/resilience/failpoints.ts'
 import { connectStripe } from '../../../src/contexts/payments/infrastructure/stripe-sdk-client.ts'
+import { enableFailpoints } from '../../kit/failpoints.ts'
 import { type Opened, type StripeShop, stripeShop } from './stripe-shop.ts'
 
 let at: StripeShop

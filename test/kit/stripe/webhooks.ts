@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { Agent, request } from 'node:http'
+import { seeded } from '../seeded.ts'
 import type { Books, StripeEvent } from './books.ts'
-import { seeded } from './seeded.ts'
 
 const ANSWER_WITHIN_MS = 10_000
 const LONGEST_BACKOFF_MS = 5_000

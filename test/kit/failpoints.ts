@@ -1,0 +1,42 @@
+import { appendFileSync } from 'node:fs'
+import { breakAt } from '#platform/resilience/failpoints.ts'
+
+/**
+ * Gives the named places of the product life. Processes of tests are started with this file loaded before theirs (`node
+ * --import`), and do then what FAILPOINTS says: `order.committed=kill;payment.before-call=error;stock.held=delay:500`.
+ * The places that were passed are written into FAILPOINTS_PASSED, a line for each at its first time, what was done before it is.
+ */
+type Action = { readonly kind: 'pass' | 'kill' | 'error' } | { readonly kind: 'delay'; readonly ms: number }
+
+const ENTRY = /^\s*([a-z][a-z.-]*)=(?:(kill|error)|delay:(\d{1,6}))\s*$/
+let actions: ReadonlyMap<string, Action> = new Map()
+const passed = new Set<string>()
+
+/** Enables the failpoints of a specification such as `name=kill;other=delay:500`; an empty one disables all. Throws a RangeError for anything else. */
+export function enableFailpoints(spec: string): void {
+  const entries = spec.split(';').filter((entry) => entry.trim() !== '')
+  actions = new Map(entries.map(readEntry))
+}
+
+function readEntry(entry: string): [string, Action] {
+  const [, name = '', kind, ms] = ENTRY.exec(entry) ?? []
+  if (!name) throw new RangeError(`"${entry}" is not a failpoint: name=kill, name=error or name=delay:<ms>.`)
+  return [name, kind === undefined ? { kind: 'delay', ms: Number(ms) } : { kind: kind as 'kill' | 'error' }]
+}
+
+function note(name: string, action: Action): void {
+  const file = process.env.FAILPOINTS_PASSED
+  const line = `${name} ${action.kind}\n`
+  if (!file || passed.has(line)) return
+  passed.add(line)
+  appendFileSync(file, line)
+}
+
+breakAt(async (name) => {
+  const action = actions.get(name) ?? { kind: 'pass' }
+  note(name, action)
+  if (action.kind === 'kill') process.kill(process.pid, 'SIGKILL')
+  if (action.kind === 'error') throw new Error(`Failpoint ${name}.`)
+  if (action.kind === 'delay') await new Promise((resolve) => setTimeout(resolve, action.ms))
+})
+enableFailpoints(process.env.FAILPOINTS ?? '')
