@@ -1,5 +1,5 @@
 # What a newcomer needs: make run, then make buy in a second terminal. The machine needs Node ≥ 20, npm and make, no more.
-.PHONY: run buy prove test lint bench audit clean
+.PHONY: run buy prove test chaos mutants lint bench audit clean
 .DEFAULT_GOAL := run
 bin := $(CURDIR)/node_modules/.bin
 export PATH := $(bin):$(PATH)
@@ -15,6 +15,12 @@ prove: node_modules/.package-lock.json ## races, replays and kills against two s
 
 test: node_modules/.package-lock.json
 	@vitest run
+
+chaos: node_modules/.package-lock.json ## tries every promise with kills, cuts, floods and fuzz, from a fresh seed: half an hour
+	@node scripts/chaos.ts $(ARGS)
+
+mutants: node_modules/.package-lock.json ## plants known bugs one by one, and wants the tests to find each
+	@node scripts/mutants.ts $(ARGS)
 
 lint: node_modules/.package-lock.json
 	@npm run --silent lint && npm run --silent typecheck && npm run --silent boundaries && npm run --silent deadcode
