@@ -76,8 +76,12 @@ export async function startPostgres(settings: Readonly<Record<string, string>> =
     adminUrl: urlOf('postgres'),
     query,
     kill: async () => {
+      // One that it forked meanwhile would keep its memory in use, and no other could start.
+      running?.child.kill('SIGSTOP')
+      const all = processes()
       signal('SIGKILL')
       if (running) await endOf(running.child, 'SIGKILL')
+      while (all.some(isAlive)) await pause(5)
     },
     hang: () => signal('SIGSTOP'),
     resume: () => signal('SIGCONT'),
@@ -118,15 +122,20 @@ async function makeShop(adminUrl: string, { url, ownerUrl }: DatabaseUrls): Prom
 function childrenOf(parent: number): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-        return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === parent
-      } catch {
-        return false
-      }
-    })
     .map(Number)
+    .filter((pid) => statOf(pid).parent === parent)
+}
+
+const isAlive = (pid: number): boolean => !['', 'Z', 'X'].includes(statOf(pid).state)
+
+function statOf(pid: number): { state: string; parent: number } {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const [state = '', parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return { state, parent: Number(parent) }
+  } catch {
+    return { state: '', parent: 0 }
+  }
 }
 
 async function takesConnections(url: string, { child, output }: Launched): Promise<void> {

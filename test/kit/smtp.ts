@@ -53,7 +53,11 @@ export async function openSmtp(
     },
     onData: async (stream, { envelope }, done) => {
       const chunks: Buffer[] = []
-      for await (const chunk of stream) chunks.push(chunk as Buffer)
+      try {
+        for await (const chunk of stream) chunks.push(chunk as Buffer)
+      } catch (error) {
+        return done(error as Error)
+      }
       received.push({
         sender: envelope.mailFrom ? envelope.mailFrom.address : '',
         recipients: envelope.rcptTo.map(({ address }) => address),

@@ -2,17 +2,20 @@ import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
+import { comeToRest } from './at-rest.ts'
 import { attempt, type Payable, type Reply } from './buyer.ts'
 import { freePort } from './free-port.ts'
 import { type Cluster, type DatabaseUrls, startCluster } from './processes.ts'
 import { type StripeProcess, startStripeProcess } from './stripe/process.ts'
+import type { Taken } from './witnesses.ts'
 
 export type StripeCluster = Cluster & {
   readonly stripe: StripeProcess
   /** Where the ledger of the double and our books differ, payment by payment; empty when they agree. */
   ledgersDiffer(): Promise<string[]>
+  /** What the double holds, an object each. */
+  taken(): Promise<Taken[]>
   /** Waits until nobody owes a webhook and nothing of payments is under way; fails after that time. */
   comeToRest(timeoutMs: number): Promise<void>
 }
@@ -58,14 +61,13 @@ export async function startStripeCluster(
         return theirs === ours ? [] : [`${id}: Stripe ${theirs}, books ${ours}`]
       })
     },
-    comeToRest: async (timeoutMs) => {
-      for (const until = Date.now() + timeoutMs; ; await pause(500)) {
-        const owed = await stripe.command('owed')
-        const [under] = await query(UNDER_WAY)
-        if (owed.length === 0 && Object.values(under).every((count) => Number(count) === 0)) return
-        if (Date.now() > until) throw new Error(`Still under way: ${owed.length} webhooks, ${JSON.stringify(under)}`)
-      }
-    },
+    taken: async () =>
+      Object.values((await stripe.command('ledger')).intents).map(({ metadata, captured, refunded }) => ({
+        paymentId: String(metadata.paymentId),
+        captured,
+        refunded,
+      })),
+    comeToRest: (timeoutMs) => comeToRest(query, timeoutMs, async () => (await stripe.command('owed')).length),
     stop: async () => {
       await cluster.stop()
       await stripe.end('SIGTERM')
@@ -91,14 +93,6 @@ const BOOKED = `
       when 'dispute-lost' then -amount_minor end), 0),
     coalesce(sum(amount_minor) filter (where kind = 'dispute-lost'), 0)) as sums
   from moved group by id`
-
-const UNDER_WAY = `
-  select (select count(*) from payments.attempts where lease_until is not null) as attempts,
-    (select count(*) from payments.refunds where lease_until is not null) as refunds,
-    (select count(*) from payments.capture_requests where lease_until is not null) as captures,
-    (select count(*) from payments.inbox where due_at is not null) as webhooks,
-    (select count(*) from payments.payments where close_at is not null) as closings,
-    (select count(*) from platform.events where published_at is null) as events`
 
 /** Pays an order through Stripe. */
 export const payByStripe = (

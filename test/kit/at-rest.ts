@@ -1,0 +1,30 @@
+import { setTimeout as pause } from 'node:timers/promises'
+
+type Query = (text: string) => Promise<any[]>
+
+const LOOK_EVERY_MS = 300
+
+/**
+ * Waits until nothing of payments and events is under way, and so many of whatever else is owed are none: webhooks of a
+ * provider, jobs. Fails after that time.
+ */
+export async function comeToRest(query: Query, timeoutMs: number, owed: () => Promise<number>): Promise<void> {
+  for (const until = Date.now() + timeoutMs; ; await pause(LOOK_EVERY_MS)) {
+    const [under] = await query(UNDER_WAY)
+    const still = { ...under, owed: await owed() }
+    if (Object.values(still).every((count) => Number(count) === 0)) return
+    if (Date.now() > until) throw new Error(`Still under way: ${JSON.stringify(still)}`)
+  }
+}
+
+const UNDER_WAY = `
+  select (select count(*) from payments.attempts where lease_until is not null) as attempts,
+    (select count(*) from payments.refunds where lease_until is not null) as refunds,
+    (select count(*) from payments.capture_requests where lease_until is not null) as captures,
+    (select count(*) from payments.inbox where due_at is not null) as webhooks,
+    (select count(*) from payments.payments where close_at is not null) as closings,
+    (select count(*) from platform.events where published_at is null) as events`
+
+/** Jobs that wait or run, mails among them. */
+export const jobsLeft = async (query: Query): Promise<number> =>
+  Number((await query('select count(*) from graphile_worker.jobs where attempts < max_attempts'))[0].count)
