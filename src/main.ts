@@ -56,7 +56,7 @@ async function start(duties: Duties, opened: Opened, onDatabaseEnd: () => void):
   const connection = await connect(config, say)
   opened.push(connection)
   connection.ended?.then(onDatabaseEnd)
-  await prepare(connection, say)
+  await prepare(connection, config, say)
   const sandboxUrl = await openSandbox(config, duties, opened)
   const app = await buildApp({ ...config, sandboxUrl }, { databaseUrl: connection.appUrl })
   opened.push(app)

@@ -39,11 +39,23 @@ export async function connect(config: Config, log: (line: string) => void = tell
   return { ...started, place: dataDir, close: started.stop }
 }
 
-/** Brings the database to this version, and sets the time-outs of the role that runs the service. */
-export async function prepare({ appUrl, ownerUrl }: Connection, log: (line: string) => void = tell): Promise<void> {
+/**
+ * Brings the database to this version, and sets the time-outs of the role that runs the service. Production refuses a
+ * database that forgets in a crash what it has acknowledged; elsewhere that is said.
+ */
+export async function prepare(
+  { appUrl, ownerUrl }: Connection,
+  { production }: Config,
+  log: (line: string) => void = tell,
+): Promise<void> {
   await migrate({ ownerUrl, log })
   await migrateJobs(ownerUrl)
-  const { separate } = await boundRole(appUrl, ownerUrl)
+  const { separate, unsafe } = await boundRole(appUrl, ownerUrl)
+  if (unsafe.length > 0) {
+    const warning = `a crash of PostgreSQL would lose orders that were acknowledged: it runs with ${unsafe.join(', ')}`
+    if (production) throw new Error(`${warning}; turn that on`)
+    log(warning)
+  }
   if (!separate) log('the service runs with the role that owns the database: set DATABASE_OWNER_URL to separate them')
 }
 
@@ -52,7 +64,7 @@ export async function withDatabase(run: (connection: Connection, config: Config)
   const config = readConfig()
   const connection = await connect(config)
   try {
-    if (connection.ended) await prepare(connection)
+    if (connection.ended) await prepare(connection, config)
     await run(connection, config)
   } finally {
     await connection.close()

@@ -3,9 +3,10 @@ import { readConfig } from '../config.ts'
 import { connect, prepare, tell } from './connect.ts'
 
 export const command = new Command('migrate').description('bring the database to this version').action(async () => {
-  const connection = await connect(readConfig())
+  const config = readConfig()
+  const connection = await connect(config)
   try {
-    await prepare(connection)
+    await prepare(connection, config)
     tell(`${connection.place} is up to date`)
   } finally {
     await connection.close()

@@ -14,7 +14,7 @@ import { type Cluster, startCluster } from '../kit/processes.ts'
 import { seeded } from '../kit/seeded.ts'
 import { openSmtp, type Smtp } from '../kit/smtp.ts'
 import { verdict } from '../kit/verdict.ts'
-import { mailingTo, mailsDue, mailsSent, readBooks, readSandbox } from '../kit/witnesses.ts'
+import { audited, mailingTo, mailsDue, mailsSent, readBooks, readSandbox } from '../kit/witnesses.ts'
 
 /** Every place that a purchase, its money and its mails pass: the process dies there, or PostgreSQL does while it stands there. */
 const PLACES = [
@@ -145,7 +145,6 @@ test('P1: the process or PostgreSQL dies at each place of a purchase, and nothin
   // Who died between sending and noting it sends again what receivers know for a copy by its Message-ID.
   const mails = new Map(mailsSent(smtp).map((mail) => [mail.event, mail]))
   const seen = history.read()
-  const { code, output } = await cluster.stoa('audit', '--all', '--json')
   verdict({
     promise: 'P1',
     tried: `orders while process or PostgreSQL died at ${chosen.length} places`,
@@ -159,7 +158,7 @@ test('P1: the process or PostgreSQL dies at each place of a purchase, and nothin
         effects: [...mails.values()],
         due: await mailsDue(postgres.query),
       }),
-      ...(code === 0 ? [] : [output]),
+      ...(await audited(cluster)),
     ],
     seed: SEED,
   })

@@ -1,5 +1,7 @@
 import { messageIdOf, readSender } from '#platform/mail/mail.ts'
+import type { Finding } from '../../src/audit/audit.ts'
 import type { Line } from './buyer.ts'
+import type { Cluster } from './processes.ts'
 import type { Smtp } from './smtp.ts'
 
 export type OrderRow = {
@@ -90,6 +92,16 @@ export async function readSandbox(cluster: { sandboxUrl: string; sandboxKey: str
     if (last === undefined) return taken
     after = last
   }
+}
+
+/** What `stoa audit` finds wrong with a shop at rest. */
+export async function audited({ stoa }: Pick<Cluster, 'stoa'>): Promise<string[]> {
+  const { code, output } = await stoa('audit', '--all', '--json')
+  if (code === 0) return []
+  const findings = JSON.parse(output.slice(output.indexOf('['))) as Finding[]
+  return findings.flatMap(({ id, violations }) =>
+    violations.map(({ subject, detail }) => `${id} ${subject}: ${detail}`),
+  )
 }
 
 const FROM = readSender('Stoa <shop@example.com>')

@@ -5,6 +5,8 @@ import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { migrate } from '#platform/db/migrate.ts'
 import { boundRole } from '#platform/db/roles.ts'
+import { prepare } from '../../src/cli/connect.ts'
+import type { Config } from '../../src/config.ts'
 import { type TestDatabase, testDatabase } from '../kit/database.ts'
 
 let database: TestDatabase
@@ -89,7 +91,7 @@ test('a migration gives way to whoever holds its table, and tries again', async 
 })
 
 test('the service has time-outs and no DDL', async () => {
-  expect(await boundRole(database.url, database.ownerUrl)).toEqual({ separate: true })
+  expect(await boundRole(database.url, database.ownerUrl)).toMatchObject({ separate: true })
   const app = new pg.Client({ connectionString: database.url })
   await app.connect()
   try {
@@ -109,5 +111,22 @@ test('one role for everything is said to be one; a role that has no rights is re
   const other = new URL(database.ownerUrl)
   other.username = 'somebody'
   await expect(boundRole(database.ownerUrl, other.href)).rejects.toThrow('connects as stoa_owner')
-  expect(await boundRole(database.ownerUrl, database.ownerUrl)).toEqual({ separate: false })
+  expect(await boundRole(database.ownerUrl, database.ownerUrl)).toMatchObject({ separate: false })
+})
+
+test('a database that forgets in a crash is refused in production, and told of elsewhere', async () => {
+  const { url, ownerUrl, drop } = await testDatabase()
+  const app = new pg.Client({ connectionString: url })
+  await app.connect()
+  await app.query(`alter role stoa_app in database ${new URL(url).pathname.slice(1)} set synchronous_commit = off`)
+  await app.end()
+  const lines: string[] = []
+  const start = (production: boolean) =>
+    prepare({ appUrl: url, ownerUrl, place: 'here', close: async () => {} }, { production } as Config, (line) =>
+      lines.push(line),
+    )
+  await expect(start(true)).rejects.toThrow('synchronous_commit=off; turn that on')
+  await start(false)
+  expect(lines.join()).toContain('synchronous_commit=off')
+  await drop()
 })

@@ -6,6 +6,8 @@ const TIMEOUTS = {
   lock_timeout: '2000ms',
   idle_in_transaction_session_timeout: '15000ms',
 }
+/** Off, a crash takes what was acknowledged with it. */
+const DURABLE = ['fsync', 'full_page_writes', 'synchronous_commit']
 const ROLES_LOCK = 7_862_003
 
 /** Makes the role that owns and migrates, the one that runs the service (no DDL), and a database of the first. Needs a superuser. */
@@ -23,19 +25,20 @@ export async function makeShopDatabase(admin: pg.Client, database: string): Prom
 }
 
 /**
- * Bounds every statement, lock wait and idle transaction of the role that runs the service, in its database, and answers
- * whether that role is another than the owner. Refuses a PostgreSQL older than 15, and a role that no migration gave rights.
+ * Bounds every statement, lock wait and idle transaction of the role that runs the service, in its database. Answers
+ * whether that role is another than the owner, and which settings let a crash take what was acknowledged. Refuses a PostgreSQL older than 15, and a role that no migration gave rights.
  */
-export async function boundRole(appUrl: string, ownerUrl: string): Promise<{ separate: boolean }> {
+export async function boundRole(appUrl: string, ownerUrl: string): Promise<Bounded> {
   const client = new pg.Client({ connectionString: appUrl })
   await client.connect()
   try {
     const { rows } = await client.query<Session>(
       `select current_setting('server_version_num')::int as version, current_user as role, current_database() as database,
-         (select json_object_agg(name, setting || coalesce(unit, '')) from pg_settings where name = any($1)) as timeouts`,
-      [Object.keys(TIMEOUTS)],
+         (select json_object_agg(name, setting || coalesce(unit, '')) from pg_settings where name = any($1)) as timeouts,
+         array(select name || '=off' from pg_settings where name = any($2) and setting = 'off' order by 1) as unsafe`,
+      [Object.keys(TIMEOUTS), DURABLE],
     )
-    const { version, role, database, timeouts } = rows[0]!
+    const { version, role, database, timeouts, unsafe } = rows[0]!
     if (version < OLDEST_SUPPORTED)
       throw new Error(`PostgreSQL ${Math.floor(version / 10_000)} is too old: 15 or newer`)
     const separate = role !== decodeURIComponent(new URL(ownerUrl).username)
@@ -48,10 +51,17 @@ export async function boundRole(appUrl: string, ownerUrl: string): Promise<{ sep
     // Two that alter one role at once would fail.
     const turn = `begin; select pg_advisory_xact_lock(${ROLES_LOCK})`
     if (alter.length > 0) await client.query([turn, ...alter, 'commit'].join('; '))
-    return { separate }
+    return { separate, unsafe }
   } finally {
     await client.end()
   }
 }
 
-type Session = { version: number; role: string; database: string; timeouts: Record<string, string> }
+type Bounded = { readonly separate: boolean; readonly unsafe: readonly string[] }
+type Session = {
+  readonly version: number
+  readonly role: string
+  readonly database: string
+  readonly timeouts: Record<string, string>
+  readonly unsafe: string[]
+}

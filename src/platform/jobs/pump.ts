@@ -19,7 +19,10 @@ export type PumpOptions = {
   readonly log: Log
 }
 
-/** Runs one piece of background work, never twice at once in this process: when woken, and every `everyMs` anyway. */
+/**
+ * Runs one piece of background work, never twice at once in this process: when woken, and every `everyMs` anyway. Until it is
+ * stopped it keeps the process alive: a worker whose database is away has nothing else that does.
+ */
 export function makePump({ name, everyMs, atLeastMs = 0, run, log }: PumpOptions): Pump {
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> | undefined
@@ -30,7 +33,6 @@ export function makePump({ name, everyMs, atLeastMs = 0, run, log }: PumpOptions
   const schedule = (delayMs: number) => {
     clearTimeout(timer)
     timer = setTimeout(runOnce, delayMs)
-    timer.unref()
   }
   const pauseMs = () => Math.max(0, lastStart + atLeastMs - performance.now())
 
