@@ -23,6 +23,16 @@ export const platformProblems = {
     title: 'Unsupported content type',
     advice: 'Send the content type that the operation names, usually application/json. Status 415.',
   },
+  'platform.too-slow': {
+    kind: 'invalid',
+    title: 'The request took too long to arrive',
+    advice: 'Send it again, and all of it at once. Status 408.',
+  },
+  'platform.head-too-large': {
+    kind: 'invalid',
+    title: 'The address and headers are too large',
+    advice: 'Send less than 16 KB of them: fewer or shorter headers, a shorter query. Status 431.',
+  },
   'platform.too-large': { kind: 'invalid', title: 'The body is too large', advice: 'Send less at once. Status 413.' },
   'platform.unauthenticated': {
     kind: 'unauthenticated',

@@ -269,29 +269,6 @@ describe('shutdown', () => {
   })
 })
 
-describe('on the wire', () => {
-  const start = 'POST /things HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
-  test.each([
-    ['a length and chunks', `${start}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
-    ['two lengths', `${start}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}`],
-    ['unknown chunks', `${start}Transfer-Encoding: xchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`],
-    ['a bare line feed', `${start}X-Split: a\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
-    ['headers without end', `${start}X-Long: ${'a'.repeat(40_000)}\r\n\r\n`],
-    ['no HTTP', 'BEGIN\r\n\r\n'],
-  ])('is told and closed: %s', async (_what, bytes) => {
-    await server()
-    await app.listen({ port: 0, host: '127.0.0.1' })
-    const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
-    socket.write(bytes)
-    const answered: Buffer[] = []
-    for await (const chunk of socket) answered.push(chunk)
-    const [head = '', body = '', ...more] = Buffer.concat(answered).toString().split('\r\n\r\n')
-    expect(head).toMatch(/^HTTP\/1\.1 400 /)
-    expect(JSON.parse(body)).toMatchObject({ status: 400, code: 'platform.malformed' })
-    expect(more).toEqual([])
-  })
-})
-
 /** One GET on the agent's connection; resolves with whether the answer asked for the connection to end. */
 const get = (port: number, agent: Agent): Promise<boolean> =>
   new Promise((resolve, reject) => {

@@ -20,7 +20,14 @@ type RouteConfig = {
 }
 
 /** Codes that any route can answer with, besides its own; those that only what takes a body or changes something can. */
-const EVERYWHERE = ['platform.malformed', 'platform.invalid', 'platform.unavailable', 'platform.internal']
+const EVERYWHERE = [
+  'platform.malformed',
+  'platform.invalid',
+  'platform.too-slow',
+  'platform.head-too-large',
+  'platform.unavailable',
+  'platform.internal',
+]
 const OF_WRITES = [
   'platform.unsupported-media-type',
   'platform.too-large',
@@ -143,7 +150,7 @@ function addIdempotencyKey(operation: Operation, idempotency: Idempotency): void
       in: 'header',
       name: 'Idempotency-Key',
       required: idempotency !== 'optional',
-      schema: { type: 'string', minLength: 1, maxLength: 255 },
+      schema: { type: 'string', pattern: '^[!-~]{1,255}$' },
       description: 'The same key and body give the same answer, without doing it again.',
     },
   ]
@@ -156,7 +163,7 @@ function addIfMatch(operation: Operation): void {
       in: 'header',
       name: 'If-Match',
       required: true,
-      schema: { type: 'string' },
+      schema: { type: 'string', maxLength: 1_000 },
       description: 'The ETag that was read.',
     },
   ]

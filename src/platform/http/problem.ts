@@ -20,9 +20,11 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'platform.malformed': 400,
   'platform.idempotency-key-required': 400,
   'platform.method-not-allowed': 405,
+  'platform.too-slow': 408,
   'platform.too-large': 413,
   'platform.unsupported-media-type': 415,
   'platform.precondition-required': 428,
+  'platform.head-too-large': 431,
   'platform.internal': 500,
   'payments.invalid-signature': 400,
   'users.invalid-link': 400,
@@ -35,6 +37,9 @@ export const statusOf = (code: string, problem: Pick<Problem, 'kind'>): number =
 /** Ajv keywords that mean "another shape"; every other one means "right shape, wrong value". */
 const SHAPE = new Set(['type', 'required', 'additionalProperties', 'unevaluatedProperties', 'anyOf', 'oneOf'])
 
+const LONGEST_NAME = 100
+const LONGEST_POINTER = 500
+
 type ValidationItem = { keyword: string; instancePath: string; params: Record<string, unknown>; message?: string }
 
 /** Turns a schema violation into a refusal: a wrong shape, and anything wrong outside the body, is 400; a wrong value 422. */
@@ -43,7 +48,7 @@ function fromValidation(error: FastifyError & { validation: ValidationItem[]; va
   const items = withoutNull(error.validation)
   const errors = items.slice(0, 20).map((item) => {
     const property = item.params.missingProperty ?? item.params.additionalProperty
-    const path = property === undefined ? item.instancePath : `${item.instancePath}/${escapePointer(String(property))}`
+    const path = pointerTo(item.instancePath, property)
     const detail =
       item.keyword === 'additionalProperties' ? 'is not a known property' : (item.message ?? 'is not valid')
     return { pointer: inBody ? path : `/${error.validationContext}${path}`, detail }
@@ -52,6 +57,12 @@ function fromValidation(error: FastifyError & { validation: ValidationItem[]; va
   const first = errors[0] ? `${errors[0].pointer || 'The body'} ${errors[0].detail}.` : undefined
   return refuse(misshapen ? 'platform.malformed' : 'platform.invalid', first, { errors })
 }
+
+/** Where it is; a name longer than any of ours is not said again, the place that it stands in is. */
+const pointerTo = (place: string, property: unknown): string =>
+  property === undefined || String(property).length > LONGEST_NAME
+    ? place.slice(0, LONGEST_POINTER)
+    : `${place}/${escapePointer(String(property))}`
 
 /** Of a value that may also be null, only what its own schema says: that it is not null either tells nobody anything. */
 function withoutNull(items: readonly ValidationItem[]): readonly ValidationItem[] {
@@ -84,6 +95,8 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, refusa
   const { retryAfterSeconds } = refusal.facts
   const problem = problemOf(refusal, request.id)
   const { status } = problem
+  // Fastify closes after a body that it did not take: who still sends it would be cut off before they read why. Node drops the rest.
+  reply.removeHeader('connection')
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
   if (status === 401)
     reply.header(
@@ -114,13 +127,19 @@ export function problemOf(refusal: Refusal, requestId: string) {
   }
 }
 
-/** The one error handler: refusals are told, bugs and outages are logged and answered without detail. */
-export const makeErrorHandler = (log: Log) => (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
-  const refusal = asRefusal(error)
-  if (refusal) {
-    if (refusal.kind === 'unavailable') log.warn({ err: error, requestId: request.id }, 'unavailable')
-    return sendProblem(request, reply, refusal)
+/**
+ * The one error handler: refusals are told, bugs and outages are logged and answered without detail. What is refused
+ * before any hook has run gets these headers here.
+ */
+export const makeErrorHandler =
+  (log: Log, headers: Readonly<Record<string, string>>) =>
+  (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+    if (!reply.hasHeader('x-request-id')) reply.headers(headers).header('x-request-id', request.id)
+    const refusal = asRefusal(error)
+    if (refusal) {
+      if (refusal.kind === 'unavailable') log.warn({ err: error, requestId: request.id }, 'unavailable')
+      return sendProblem(request, reply, refusal)
+    }
+    log.error({ err: error, requestId: request.id, route: request.routeOptions.url }, 'request failed')
+    return sendProblem(request, reply, refuse('platform.internal'))
   }
-  log.error({ err: error, requestId: request.id, route: request.routeOptions.url }, 'request failed')
-  return sendProblem(request, reply, refuse('platform.internal'))
-}

@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
-import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import { Ajv } from 'ajv'
@@ -13,10 +12,11 @@ import type { Log } from '#platform/telemetry/log.ts'
 import type { HttpMetrics } from '#platform/telemetry/metrics.ts'
 import { refuseOpenSchemas } from './closed.ts'
 import { ruleFields } from './fields.ts'
+import { answerBelowRoutes, slownessOf } from './framing.ts'
 import { limitRoutes } from './limits.ts'
 import type { Origins } from './origins.ts'
 import { type Authenticate, guardRoutes } from './permissions.ts'
-import { escapePointer, makeErrorHandler, PROBLEM_TYPE, problemOf } from './problem.ts'
+import { escapePointer, makeErrorHandler } from './problem.ts'
 import { allowedMethods, watchRoutes } from './routes.ts'
 import { drainOnClose } from './shutdown.ts'
 
@@ -41,6 +41,8 @@ export type ServerOptions = {
  * every route, closed schemas, no coercion of bodies, security headers, CORS, request log, metrics and a shutdown that drops nothing.
  */
 export async function makeServer(options: ServerOptions): Promise<FastifyInstance> {
+  const securityHeaders = securityHeadersOf(options.production)
+  const handleError = makeErrorHandler(options.log, securityHeaders)
   const app = Fastify({
     logger: false,
     bodyLimit: options.bodyLimitBytes,
@@ -55,18 +57,19 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
     },
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
-    clientErrorHandler: answerUnreadable,
-    frameworkErrors: (error, request, reply) => void makeErrorHandler(options.log)(error, request, reply),
+    http: slownessOf(options.requestTimeoutMs),
+    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
   })
   app.removeContentTypeParser('text/plain')
   parseJson(app)
   useStrictValidation(app)
-  app.setErrorHandler(makeErrorHandler(options.log))
+  app.setErrorHandler(handleError)
   drainOnClose(app, options.drainMs, options.requestTimeoutMs)
   watchRoutes(app)
   refuseOpenSchemas(app)
   ruleFields(app)
-  observe(app, options)
+  observe(app, options, securityHeaders)
+  answerBelowRoutes(app, securityHeaders)
   await app.register(cors, corsOf(options))
   // Parsed by the few routes that take any.
   await app.register(cookie, { hook: false })
@@ -76,15 +79,6 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   refuseBrokenText(app)
   answerUnknownRoutes(app)
   return app
-}
-
-/** What is no HTTP at all, or ambiguous about where it ends, is told so, and the connection is closed. */
-function answerUnreadable(error: Error & { code: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const body = JSON.stringify(problemOf(refuse('platform.malformed', 'The request could not be read.'), randomUUID()))
-  socket.end(
-    `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
 }
 
 /** JSON is UTF-8: other bytes would be replaced in silence. Keys that poison a prototype are refused. */
@@ -122,11 +116,12 @@ function refuseUnreadBodies(app: FastifyInstance): void {
   })
 }
 
-/** NUL, which PostgreSQL cannot store, and lone surrogates, which are no text, are refused wherever they stand. */
+/** NUL, which PostgreSQL cannot store, and what is no text (lone surrogates, bytes that are no UTF-8) are refused wherever they stand. */
 function refuseBrokenText(app: FastifyInstance): void {
   app.addHook('preValidation', async (request) => {
-    const pointer =
-      brokenText(request.body, '') ?? brokenText(request.query, '/querystring') ?? brokenText(request.params, '/params')
+    if (!isDecodable(request.url)) throw refuse('platform.malformed', 'The address is not percent-encoded UTF-8.')
+    const { body, query, params } = request
+    const pointer = brokenText(body) ?? within('/querystring', query) ?? within('/params', params)
     if (pointer !== undefined)
       throw refuse('platform.invalid', `${pointer} holds a NUL character or half of a surrogate pair.`, {
         errors: [{ pointer, detail: 'holds a NUL character or half of a surrogate pair' }],
@@ -134,23 +129,43 @@ function refuseBrokenText(app: FastifyInstance): void {
   })
 }
 
+function isDecodable(url: string): boolean {
+  try {
+    return !url.includes('%') || decodeURIComponent(url) !== undefined
+  } catch {
+    return false
+  }
+}
+
 /** Deeper than any body of ours: what walks through one is not to run out of stack. */
 const MAX_DEPTH = 20
 
-function brokenText(value: unknown, pointer: string, depth = 0): string | undefined {
+/** Where the first such text stands in a value; undefined when there is none. */
+function brokenText(value: unknown, depth = 0): string | undefined {
   if (depth > MAX_DEPTH) throw refuse('platform.malformed', `The body is nested deeper than ${MAX_DEPTH} levels.`)
-  if (typeof value === 'string') return value.includes('\0') || !value.isWellFormed() ? pointer : undefined
+  if (typeof value === 'string') return isBroken(value) ? '' : undefined
   if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return undefined
   for (const [key, inner] of Object.entries(value)) {
-    const found = brokenText(key, pointer) ?? brokenText(inner, `${pointer}/${escapePointer(key)}`, depth + 1)
-    if (found !== undefined) return found
+    if (isBroken(key)) return ''
+    const found = brokenText(inner, depth + 1)
+    if (found !== undefined) return `/${escapePointer(key)}${found}`
   }
   return undefined
 }
 
+const isBroken = (text: string): boolean => text.includes('\0') || !text.isWellFormed()
+
+function within(place: string, value: unknown): string | undefined {
+  const found = brokenText(value)
+  return found === undefined ? undefined : place + found
+}
+
 /** Security headers and request ids, the request log and the latency histogram; the last two name the route's pattern, never the address with its ids. */
-function observe(app: FastifyInstance, { production, log, metrics }: ServerOptions): void {
-  const securityHeaders = securityHeadersOf(production)
+function observe(
+  app: FastifyInstance,
+  { log, metrics }: ServerOptions,
+  securityHeaders: Readonly<Record<string, string>>,
+): void {
   // These lines hold what is named here and no more: looking for secrets in them took a tenth of a cached page's time.
   const lines = log.child({}, { redact: [] })
   app.addHook('onRequest', (request, reply, done) => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { audit } from '#src/audit/audit.ts'
+import { bearer } from '../users/people.ts'
 import { type Buying, openForBuying, type Placed } from './buying.ts'
 
 let buying: Buying
@@ -31,6 +32,12 @@ it('the books hold after every kind of life that an order has', async () => {
   }
   const refunded = await buying.aPaidOrder()
   await on(refunded, 'cancellation', { reason: 'Out of print' }, support)
+  const customer = bearer(await buying.people.customer('bob@example.com'))
+  const goods = [{ variantId: await buying.aVariant(), quantity: 1 }]
+  const regretted = await buying.placed(await buying.aCart(goods, {}, customer))
+  await buying.pay(regretted)
+  await shop.app.settle()
+  expect((await on(regretted, 'cancellation', {}, customer)).body).toMatchObject({ status: 'cancelled' })
   const dropped = await buying.anOrder()
   await on(dropped, 'cancellation', {}, dropped.headers)
   const declined = await buying.anOrder()

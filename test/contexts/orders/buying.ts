@@ -40,7 +40,10 @@ export async function openForBuying(env: Record<string, string> = {}) {
     sessions.set(email, { session, at: now })
     return session
   }
-  const asOwner = async () => bearer(await sessionOf(owner?.email ?? '', owner?.password))
+  const asOwner = async ({ anew = false } = {}) => {
+    if (anew) sessions.delete(owner?.email ?? '')
+    return bearer(await sessionOf(owner?.email ?? '', owner?.password))
+  }
   const employed = new Set<string>()
 
   const aVariant = async (variant: object = {}, product: object = {}): Promise<string> => {

@@ -2,7 +2,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { OrderId, PaymentId, RefundId } from '#kernel/ids.ts'
 import type { Money } from '#kernel/money.ts'
 import type { Command, Perform } from '#platform/db/perform.ts'
-import type { Work } from '#platform/db/work.ts'
+import type { Actor, Work } from '#platform/db/work.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 import type { Payment } from '../domain/payment.ts'
 import { refuse } from '../domain/problems.ts'
@@ -175,7 +175,7 @@ export const refundInFull =
     if (payment?.status !== 'captured' || amountMinor === 0) return
     const promised = promiseRefund(
       payment,
-      { id: needs.newRefundId(), amountMinor, reason, by: work.actor.userId ?? work.actor.apiKeyId ?? null },
+      { id: needs.newRefundId(), amountMinor, reason, by: staffOf(work.actor) },
       work.now,
     )
     await needs.saveChanges(work, {
@@ -183,6 +183,10 @@ export const refundInFull =
       newRefunds: [{ ...promised.refund, leaseUntil: work.now }],
     })
   }
+
+/** Who of the shop asked; that a buyer did stands in the order's timeline. */
+const staffOf = ({ kind, userId, apiKeyId }: Actor) =>
+  kind === 'staff' || kind === 'server' ? (userId ?? apiKeyId ?? null) : null
 
 /** Sends the refunds that are due. */
 export const sendDueRefunds = (needs: RefundNeeds) => async (): Promise<void> => {
