@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 /** Tests that compare times run after the others, one file at a time: neighbours on the same cores would be what they measure. */
 const TIMED = [
   'test/chaos/login-flood.test.ts',
+  'test/chaos/overload.test.ts',
+  'test/chaos/rolling-restarts.test.ts',
   'test/chaos/slow-provider.test.ts',
   'test/security/enumeration.test.ts',
 ]

@@ -13,12 +13,17 @@ export type TestDatabase = {
 }
 
 /** A database of one's own, migrated and empty: a clone of the run's template. One per test file; drop it in `afterAll`. */
-export async function testDatabase(): Promise<TestDatabase> {
+export const testDatabase = (): Promise<TestDatabase> => makeDatabase(inject('testServer').template)
+
+/** One that no migration has touched. */
+export const bareDatabase = (): Promise<TestDatabase> => makeDatabase('template0')
+
+async function makeDatabase(template: string): Promise<TestDatabase> {
   const server = inject('testServer')
   const name = `${server.template}_${randomBytes(4).toString('hex')}`
-  await administer(server.adminUrl, `create database ${name} owner stoa_owner template ${server.template}`)
+  await administer(server.adminUrl, `create database ${name} owner stoa_owner template ${template}`)
   const [url, ownerUrl] = [roleUrl(server, 'stoa_app', name), roleUrl(server, 'stoa_owner', name)]
-  await boundRole(url, ownerUrl)
+  if (template !== 'template0') await boundRole(url, ownerUrl)
   return { url, ownerUrl, drop: () => administer(server.adminUrl, `drop database ${name} with (force)`) }
 }
 

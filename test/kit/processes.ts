@@ -52,6 +52,8 @@ export type Cluster = {
   readonly sandboxUrl: string
   readonly sandboxKey: string
   readonly webhookSecret: string
+  /** What its processes find in their environment, but for their port. */
+  readonly env: Environment
   /** Runs `stoa …` on the shop; resolves with exit code and output. */
   readonly stoa: (...args: string[]) => Promise<Ended>
   /** The same with more environment. */
@@ -115,6 +117,7 @@ export async function startCluster(
     sandboxUrl,
     sandboxKey: keys.SANDBOX_SECRET_KEY,
     webhookSecret: keys.SANDBOX_WEBHOOK_SECRET,
+    env,
     stoa,
     stoaWith,
     asOwner: async () => {

@@ -6,8 +6,12 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 
 const MIGRATIONS_LOCK = 7_862_002
-const LOCK_TIMEOUT = '2s'
-const TRIES = 30
+/** Whoever wants the table meanwhile waits behind a migration that waits for it: no longer than this, and not again at once. */
+const LOCK_TIMEOUT = '300ms'
+const AGAIN_MS = 700
+const TRIES = 90
+/** What runs without a transaction takes locks that no statement of the shop waits for: it may be patient. */
+const PATIENT_LOCK_TIMEOUT = '10min'
 /** A lock was not to be had in time, or a deadlock: somebody works on the table, and may be done in a moment. */
 const TRY_AGAIN = new Set(['55P03', '40P01'])
 /** First line of a file whose statements cannot run in a transaction (create index concurrently): each ends its line with `;`. */
@@ -21,8 +25,9 @@ export const migrationsFolder = fileURLToPath(new URL('../../../migrations', imp
 
 /**
  * Brings the database to this version and answers the names of what it applied: plain SQL files in the order of their names,
- * each once, each in a transaction. A second starter waits for the first. Refuses a file that was changed after it was
- * applied. Needs the owner of the database, not a superuser.
+ * each once, each in a transaction that gives way to whoever holds its tables, for a minute and a half. A second starter
+ * waits for the first. Indexes that an interrupted run left half built are built again. Refuses a file that was changed
+ * after it was applied. Needs the owner of the database, not a superuser.
  */
 export async function migrate({ ownerUrl, folder = migrationsFolder, log }: Options): Promise<readonly string[]> {
   const migrations = await readMigrations(folder)
@@ -37,6 +42,7 @@ export async function migrate({ ownerUrl, folder = migrationsFolder, log }: Opti
       await applyPatiently(client, migration, log)
       log(`migrated ${migration.name}`)
     }
+    await mendIndexes(client, log)
     return wanted.map(({ name }) => name)
   } finally {
     await client.end()
@@ -95,8 +101,8 @@ async function applyPatiently(client: pg.Client, migration: Migration, log: Opti
       if (!TRY_AGAIN.has((error as pg.DatabaseError).code ?? '') || tries === TRIES) {
         throw new Error(`${migration.name} failed: ${(error as Error).message}`, { cause: error })
       }
-      log(`${migration.name} waits for a lock (${(error as Error).message})`)
-      await sleep(100 * tries)
+      if (tries === 1) log(`${migration.name} waits for a lock (${(error as Error).message})`)
+      await sleep(AGAIN_MS)
     }
   }
 }
@@ -105,7 +111,9 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
   const record = () =>
     client.query('insert into platform.migrations (name, checksum) values ($1, $2)', [name, checksum])
   if (NO_TRANSACTION.test(sql)) {
+    await client.query(`set lock_timeout = '${PATIENT_LOCK_TIMEOUT}'`)
     for (const statement of sql.split(/;[ \t]*$/m)) if (statement.trim()) await client.query(statement)
+    await client.query(`set lock_timeout = '${LOCK_TIMEOUT}'`)
     await record()
     return
   }
@@ -117,5 +125,23 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
   } catch (error) {
     await client.query('rollback')
     throw error
+  }
+}
+
+/**
+ * Builds indexes again whose building was interrupted: PostgreSQL keeps them up to date, and uses them for nothing. What an
+ * interrupted mending left beside its index goes.
+ */
+async function mendIndexes(client: pg.Client, log: Options['log']): Promise<void> {
+  const { rows } = await client.query<{ name: string; isLeft: boolean }>(
+    `select indexrelid::regclass::text as name, relname ~ '_cc(new|old)[0-9]*$' as "isLeft"
+     from pg_index join pg_class c on c.oid = indexrelid
+     where not indisvalid and c.relkind = 'i' and pg_has_role(c.relowner, 'usage')
+       and c.relnamespace::regnamespace::text !~ '^pg_'`,
+  )
+  if (rows.length > 0) await client.query(`set lock_timeout = '${PATIENT_LOCK_TIMEOUT}'`)
+  for (const { name, isLeft } of rows) {
+    await client.query(isLeft ? `drop index concurrently ${name}` : `reindex index concurrently ${name}`)
+    log(`${isLeft ? 'removed' : 'built again'}: the index ${name}, which an interrupted run had left half built`)
   }
 }
