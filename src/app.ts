@@ -7,6 +7,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { Problems } from '#kernel/refusal.ts'
 import { auditRoutes } from '#platform/audit/http.ts'
 import { auditPersonalData } from '#platform/audit/personal-data.ts'
+import { backupMeasures } from '#platform/backup/measures.ts'
 import { openRedis } from '#platform/cache/redis.ts'
 import { makePerform, type Perform } from '#platform/db/perform.ts'
 import { type Database, openDatabase } from '#platform/db/pool.ts'
@@ -133,6 +134,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     ...jobMeasures(db),
     ...keyMeasures(db),
     ...auditMeasures(db, clock),
+    ...backupMeasures(db, clock),
     ...mail.measures,
   ]
   metrics.add(...measures, ...all.flatMap((context) => context.measures))

@@ -40,6 +40,8 @@ export type Config = Readonly<{
   requestTimeoutMs: number
   drainMs: number
   encryptionKeys: readonly MasterKey[]
+  /** What backups are locked with, as it stands there; empty where none is given. */
+  backupKey: string
   /** How often a process looks for new data keys. */
   keyRefreshMs: number
   tokenSecrets: readonly KeyObject[]
@@ -149,6 +151,7 @@ export function readConfig(env: Environment = process.env): Config {
     requestTimeoutMs: read.integer('REQUEST_TIMEOUT_MS', 30_000, 1_000, 600_000),
     drainMs: read.integer('DRAIN_MS', production ? 5_000 : 500, 0, 120_000),
     encryptionKeys: told(() => parseEncryptionKeys(keys.ENCRYPTION_KEYS)),
+    backupKey: read.matching('BACKUP_KEY', /^(age1[0-9a-z]+|AGE-SECRET-KEY-[0-9A-Z-]+)?$/, ''),
     keyRefreshMs: read.integer('KEY_REFRESH_MS', 5_000, 50, 60_000),
     tokenSecrets: told(() => parseTokenSecrets(keys.TOKEN_SECRETS)),
     signingKeys: told(() => parseSigningKeys(keys.SIGNING_KEYS)),

@@ -1,13 +1,11 @@
 import { Command } from 'commander'
-import { makePerform } from '#platform/db/perform.ts'
 import { openDatabase } from '#platform/db/pool.ts'
-import { systemActor } from '#platform/db/system.ts'
-import type { Reader } from '#platform/db/work.ts'
 import { type Rotation, rotateKeys } from '#platform/security/rotate-keys.ts'
 import { makeLog } from '#platform/telemetry/log.ts'
 import type { Config } from '../config.ts'
 import { makeBar } from './bar.ts'
 import { tell, withDatabase } from './connect.ts'
+import { record } from './record.ts'
 
 export const command = new Command('rotate-keys')
   .description('seal all personal data under new keys while the shop runs; the same command goes on where it stopped')
@@ -37,28 +35,15 @@ async function rotateShop(ownerUrl: string, config: Config): Promise<Rotation> {
       onStep: tell,
       onProgress: bar.show,
     })
-    await record(database.db, rotation)
+    const { masterKey, columnsKey, deleted } = rotation
+    const after = { masterKey, dataKey: columnsKey.id, deleted }
+    await record(database.db, 'rotate-keys', { action: 'keys.rotate', subject: 'data-keys', before: null, after })
     return rotation
   } finally {
     process.off('SIGINT', onSignal)
     bar.end()
     await database.close()
   }
-}
-
-/** Leaves a row in the audit log. */
-async function record(db: Reader, { masterKey, columnsKey, deleted }: Rotation): Promise<void> {
-  const nothing = () => Buffer.alloc(0)
-  const perform = makePerform(
-    db,
-    () => new Date(),
-    nothing,
-    () => {},
-  )
-  const after = { masterKey, dataKey: columnsKey.id, deleted }
-  await perform({ actor: systemActor, requestId: 'stoa rotate-keys' }, async (work) =>
-    work.audit({ action: 'keys.rotate', subject: 'data-keys', before: null, after }),
-  )
 }
 
 /** What was done, and what is left to do. */

@@ -20,6 +20,8 @@ export const LONGER: Readonly<Record<string, string>> = {
 export const NAMES_IN_SQL: Readonly<Record<string, string>> = {
   'src/platform/db/roles.ts': 'role and database names in DDL, escaped: PostgreSQL takes no parameters there',
   'src/platform/db/migrate.ts': 'a setting of our own: SET takes no parameters',
+  'src/platform/backup/save.ts': 'names from the catalogue, escaped: LOCK and COPY take no parameters',
+  'src/platform/backup/load.ts': 'names from the catalogue, escaped: COPY and TRUNCATE take no parameters',
   'src/platform/messaging/wake.ts': 'the constant channel: LISTEN takes no parameters',
   'src/platform/db/finish.ts': 'names of CTEs, counted',
   'src/contexts/payments/infrastructure/save-changes.ts': 'names of CTEs, counted',

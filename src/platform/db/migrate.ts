@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 
-const MIGRATIONS_LOCK = 7_862_002
+/** Held by whoever migrates. */
+export const MIGRATIONS_LOCK = 7_862_002
 /** Whoever wants the table meanwhile waits behind a migration that waits for it: no longer than this, and not again at once. */
 const LOCK_TIMEOUT = '300ms'
 const AGAIN_MS = 700
@@ -18,7 +19,13 @@ const TRY_AGAIN = new Set(['55P03', '40P01'])
 const NO_TRANSACTION = /^-- no-transaction\b/
 
 type Migration = { readonly name: string; readonly sql: string; readonly checksum: string }
-type Options = { readonly ownerUrl: string; readonly folder?: string; readonly log: (line: string) => void }
+type Options = {
+  readonly ownerUrl: string
+  readonly folder?: string
+  readonly log: (line: string) => void
+  /** Names and checksums: these and no others, to get a database as it was. */
+  readonly only?: ReadonlyMap<string, string>
+}
 
 /** The migrations that ship with this version. */
 export const migrationsFolder = fileURLToPath(new URL('../../../migrations', import.meta.url))
@@ -27,10 +34,11 @@ export const migrationsFolder = fileURLToPath(new URL('../../../migrations', imp
  * Brings the database to this version and answers the names of what it applied: plain SQL files in the order of their names,
  * each once, each in a transaction that gives way to whoever holds its tables, for a minute and a half. A second starter
  * waits for the first. Indexes that an interrupted run left half built are built again. Refuses a file that was changed
- * after it was applied. Needs the owner of the database, not a superuser.
+ * after it was applied, and `only` those that this version does not have. Needs the owner of the database, not a superuser.
  */
-export async function migrate({ ownerUrl, folder = migrationsFolder, log }: Options): Promise<readonly string[]> {
-  const migrations = await readMigrations(folder)
+export async function migrate({ ownerUrl, folder = migrationsFolder, log, only }: Options): Promise<readonly string[]> {
+  const all = await readMigrations(folder)
+  const migrations = only ? choose(all, only) : all
   const client = new pg.Client({ connectionString: ownerUrl, application_name: 'stoa migrate' })
   await client.connect()
   try {
@@ -57,6 +65,14 @@ async function readMigrations(folder: string): Promise<readonly Migration[]> {
       return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') }
     }),
   )
+}
+
+function choose(all: readonly Migration[], only: ReadonlyMap<string, string>): readonly Migration[] {
+  const missing = [...only].find(
+    ([name, checksum]) => !all.some((one) => one.name === name && one.checksum === checksum),
+  )
+  if (missing) throw new Error(`this version of Stoa has no ${missing[0]} of that text: a newer one does`)
+  return all.filter(({ name }) => only.has(name))
 }
 
 /** Asks again rather than waits in the server: a statement that waits would hold up `create index concurrently`. */

@@ -3,7 +3,7 @@ import { isLockTimeout } from '#platform/db/errors.ts'
 import type { Reader } from '#platform/db/work.ts'
 import { failpoint } from '#platform/resilience/failpoints.ts'
 import { type Encryption, headerOf } from './encryption.ts'
-import type { Column, SealedColumn, SealedTable } from './sealed-columns.ts'
+import { type Column, rowText, type SealedColumn, type SealedTable } from './sealed-columns.ts'
 
 /** What sealing a table anew came to. */
 export type Resealed = {
@@ -101,9 +101,9 @@ async function readRows(
   lock = sql``,
 ): Promise<Row[]> {
   const { key, columns } = table
-  const wanted = columns.flatMap(({ column, row, written }, at) => [
-    sql`${sql.id(column)} as ${sql.id(`value${at}`)}`,
-    sql`${rowText(row, written)} as ${sql.id(`row${at}`)}`,
+  const wanted = columns.flatMap((column, at) => [
+    sql`${sql.id(column.column)} as ${sql.id(`value${at}`)}`,
+    sql`${rowText(column)} as ${sql.id(`row${at}`)}`,
   ])
   const { rows } = await sql<Row>`
     select ${sql.id(key)}::text as key, ${sql.join(wanted)} from ${nameOf(table)}
@@ -176,9 +176,3 @@ const isOld = ({ columns }: SealedTable, header: Buffer): RawBuilder<unknown> =>
     columns.map(({ column }) => sql`substr(${sql.id(column)}, 1, ${header.length}::int) <> ${header}`),
     sql` or `,
   )
-
-function rowText(column: string, written: SealedColumn['written']): RawBuilder<string> {
-  if (written === 'text') return sql`${sql.id(column)}::text`
-  if (written === 'hex') return sql`encode(${sql.id(column)}, 'hex')`
-  return sql`translate(encode(${sql.id(column)}, 'base64'), E'+/=\n', '-_')`
-}

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Reader } from '#platform/db/work.ts'
 
 /** One column, as the catalogue has it. */
@@ -76,4 +76,11 @@ export async function holdsSealedValues(db: Reader): Promise<boolean> {
     if (rows[0]?.found) return true
   }
   return false
+}
+
+/** The text that a column's values are bound to, in SQL. */
+export function rowText({ row, written }: SealedColumn): RawBuilder<string> {
+  if (written === 'text') return sql`${sql.id(row)}::text`
+  if (written === 'hex') return sql`encode(${sql.id(row)}, 'hex')`
+  return sql`translate(encode(${sql.id(row)}, 'base64'), E'+/=\n', '-_')`
 }
