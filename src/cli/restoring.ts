@@ -10,7 +10,6 @@ import { buildApp } from '../app.ts'
 import { audit, type Finding } from '../audit/audit.ts'
 import type { Config } from '../config.ts'
 import { makeBar } from './bar.ts'
-import { prepare } from './connect.ts'
 import { knownSandboxUrl } from './sandbox.ts'
 
 /** What was restored, and whether it is what a shop's books must be. */
@@ -50,8 +49,7 @@ export async function restoreBackup({ file, identity, config, signal, open }: Wa
     checkKeys(script.head, config.encryptionKeys)
     const place = await open()
     try {
-      const { rows } = await loadDatabase(script, { ownerUrl: place.ownerUrl, signal })
-      await prepare({ ...place, close: place.discard }, () => {})
+      const rows = await loadDatabase(script, place, signal)
       const looked = await lookAt(place.appUrl, config, new Date(script.head.takenAt))
       signal.throwIfAborted()
       await place.keep()

@@ -3,13 +3,14 @@ import { pipeline } from 'node:stream/promises'
 import type pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 import { migrate } from '#platform/db/migrate.ts'
+import { boundRole } from '#platform/db/roles.ts'
 import { migrateJobs } from '#platform/jobs/migrate.ts'
 import type { MasterKey } from '#platform/security/master-keys.ts'
 import { unwrap } from '#platform/security/master-keys.ts'
 import { columnsOf, copyOut, type Head, nameOf, nameOfSequence, openCopier, readHead } from './contents.ts'
 import type { Script } from './script.ts'
 
-type Loading = { readonly ownerUrl: string; readonly signal: AbortSignal }
+type Target = { readonly ownerUrl: string; readonly appUrl: string }
 
 /** Throws one line that names ENCRYPTION_KEYS unless these master keys open every data key of a backup. */
 export function checkKeys({ dataKeys }: Head, masterKeys: readonly MasterKey[]): void {
@@ -25,13 +26,22 @@ export function checkKeys({ dataKeys }: Head, masterKeys: readonly MasterKey[]):
 }
 
 /**
- * Fills an empty database with a backup: the migrations that it had make the tables, and one transaction brings all rows and is committed
- * only when what came in reads back, row for row, as what was saved. Refuses a backup of a later version, and a database that
- * a process of the shop has begun to use.
+ * Fills an empty database with a backup and brings it to this version; answers how many rows that were. The migrations that the
+ * backup had make the tables; one transaction brings all rows, and is committed only when they read back as they were saved.
+ * Refuses a backup of a later version, and a database that a process of the shop has begun to use.
  */
-export async function loadDatabase(script: Script, { ownerUrl, signal }: Loading): Promise<{ rows: number }> {
+export async function loadDatabase(script: Script, target: Target, signal: AbortSignal): Promise<number> {
+  const { appUrl, ownerUrl } = target
+  await makeTables(script.head, ownerUrl)
+  const rows = await loadRows(script, ownerUrl, signal)
+  await migrate({ ownerUrl, log: () => {} })
+  await migrateJobs(ownerUrl)
+  await boundRole(appUrl, ownerUrl)
+  return rows
+}
+
+async function loadRows(script: Script, ownerUrl: string, signal: AbortSignal): Promise<number> {
   const { head } = script
-  await makeTables(head, ownerUrl)
   const client = await openCopier(ownerUrl)
   const stop = () => void client.end()
   signal.addEventListener('abort', stop, { once: true })
@@ -50,7 +60,7 @@ export async function loadDatabase(script: Script, { ownerUrl, signal }: Loading
     await compare(client, head, digests)
     await client.query('commit')
     await client.query(`analyze ${head.tables.map(nameOf).join(', ')}`)
-    return { rows: digests.reduce((sum, { rows }) => sum + rows, 0) }
+    return digests.reduce((sum, { rows }) => sum + rows, 0)
   } catch (error) {
     throw signal.aborted ? signal.reason : error
   } finally {
