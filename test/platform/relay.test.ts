@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openDatabase } from '#platform/db/pool.ts'
 import type { Reactions } from '#platform/db/work.ts'
@@ -6,7 +7,10 @@ import { consumersOf } from '#platform/messaging/consume.ts'
 import { listDeadLetters, replayDeadLetter } from '#platform/messaging/dead-letters.ts'
 import { makeLocalTransport } from '#platform/messaging/local.ts'
 import { makeRelay } from '#platform/messaging/relay.ts'
+import { SEED, sized } from '../kit/chaos.ts'
 import { command, testPlatform } from '../kit/platform.ts'
+import { seeded } from '../kit/seeded.ts'
+import { verdict } from '../kit/verdict.ts'
 
 let kit: Awaited<ReturnType<typeof testPlatform>>
 beforeAll(async () => {
@@ -30,36 +34,97 @@ afterEach(() =>
 )
 
 const build = (reactions = on) => {
-  const transport = makeLocalTransport(kit.perform, kit.db, consumersOf([reactions]), () => now, kit.log)
+  const transport = makeLocalTransport(
+    kit.perform,
+    kit.db,
+    consumersOf([reactions]),
+    () => now,
+    kit.log,
+    () => {},
+  )
   return { transport, relay: makeRelay(kit.perform, transport, kit.log) }
 }
 const emit = (type: string, data: object = {}) =>
   kit.perform(command, async (work) => work.emit({ type, subject: 's', data }))
 
-describe('the relay', () => {
-  test('P10: an event whose transaction commits after a later one is not skipped', async () => {
-    const { relay } = build()
-    let commitA = () => {}
-    const holdA = new Promise<void>((resolve) => {
-      commitA = resolve
-    })
-    const a = kit.perform(command, async (work) => {
-      await sql`insert into platform.events (type, subject, data, request_id, occurred_at) values ('scratch.added.v1', 'a', '{}', 'r', now())`.execute(
-        work.tx,
+/** A connection with an open transaction; the next one begins when it ends. */
+async function begin() {
+  const client = new pg.Client({ connectionString: kit.url })
+  await client.connect()
+  await client.query('begin')
+  const end = async (how: string) => void (await client.query(`${how}; begin`))
+  return {
+    /** Writes so many events, as if the clock stood anywhere within the last hour. */
+    insert: async (count: number, random = Math.random): Promise<number[]> => {
+      const { rows } = await client.query(
+        `insert into platform.events (type, subject, data, request_id, occurred_at)
+         select 'scratch.added.v1', 's', '{}', 'r', now() - $2 * interval '1 hour' from generate_series(1, $1) returning id`,
+        [count, random()],
       )
-      await holdA
-    })
-    await new Promise((resolve) => setTimeout(resolve, 100))
+      return rows.map(({ id }) => Number(id))
+    },
+    commit: () => end('commit'),
+    rollback: () => end('rollback'),
+    close: () => client.end(),
+  }
+}
+
+const shuffled = <T>(items: readonly T[], random: () => number): T[] =>
+  items
+    .map((item) => ({ item, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item)
+
+describe('the relay', () => {
+  test('P10: an event whose transaction commits after a later one is not skipped, whichever relay comes by', async () => {
+    const relays = [build().relay, build().relay]
+    const drain = () => Promise.all(relays.map((relay) => relay.drain()))
+    const a = await begin()
+    await a.insert(1)
     await emit('scratch.added.v1')
-    await relay.drain()
+    await drain()
     const [second] = seen
     expect(seen).toHaveLength(1)
-    commitA()
-    await a
-    await relay.drain()
+    await a.commit()
+    await drain()
     expect(seen).toHaveLength(2)
     expect(seen[1]).toBeLessThan(second!)
+    await a.close()
   })
+
+  test('P10: events of 20 connections are delivered once in whichever order they commit, with gaps and a clock that steps back', async () => {
+    const random = seeded(SEED)
+    const relays = [build().relay, build().relay]
+    const writers = await Promise.all(Array.from({ length: 20 }, begin))
+    const written: number[] = []
+    for (const wanted = sized(1_000, 10_000); written.length < wanted; ) {
+      const open = new Map(writers.map((writer) => [writer, [] as number[]]))
+      for (let turn = 0; turn < 2; turn += 1)
+        for (const [writer, ids] of open) ids.push(...(await writer.insert(1 + Math.floor(random() * 25), random)))
+      for (const writer of shuffled(writers, random)) {
+        if (random() < 0.1) await writer.rollback()
+        else {
+          await writer.commit()
+          written.push(...(open.get(writer) ?? []))
+        }
+        if (random() < 0.3) await Promise.all(relays.map((relay) => relay.drain()))
+      }
+    }
+    await Promise.all(relays.map((relay) => relay.drain()))
+    await Promise.all(writers.map((writer) => writer.close()))
+    const times = Map.groupBy(seen, (id) => id)
+    verdict({
+      promise: 'P10',
+      tried: 'events of 20 connections in any order of commits, with gaps, two relays',
+      n: written.length,
+      violations: [
+        ...written.filter((id) => !times.has(id)).map((id) => `event ${id} was skipped`),
+        ...[...times].flatMap(([id, { length }]) => (length > 1 ? [`event ${id} came ${length} times`] : [])),
+        ...(seen.length > written.length ? ['events came that nobody committed'] : []),
+      ],
+      seed: SEED,
+    })
+  }, 60_000)
 
   test('delivers each event once to each consumer, also with several relays at work', async () => {
     const others = Array.from({ length: 3 }, () => build())
@@ -124,6 +189,7 @@ describe('the relay', () => {
     })
     for (let i = 0; i < 20; i += 1) await emit('scratch.added.v1', i === 7 ? { poison: true } : {})
     await relay.drain()
+    await transport.retryDue()
     expect(seen).toHaveLength(19)
     for (let i = 0; i < 10; i += 1) {
       now = new Date(now.getTime() + 3_600_000)

@@ -57,6 +57,7 @@ export function makePerform(
           }
           const answer = await run(work)
           await finish(work, events, audit, receipt?.row(answer, work.now), seal)
+          if (events.length > 0) await failpoint('event.appended')
           if (receipt) await failpoint('command.before-commit')
           committing = true
           return answer

@@ -1,5 +1,9 @@
 import { sql } from 'kysely'
 import type { Reaction, Reactions, StoredEvent, Work } from '#platform/db/work.ts'
+import { failpoint } from '#platform/resilience/failpoints.ts'
+
+/** Longer than a batch takes, shorter than PostgreSQL leaves a transaction idle. */
+const REACTION_MS = 10_000
 
 /** One consumer: the event type it listens to, its stored name and what it does. */
 export type Consumer = { readonly type: string; readonly name: string; readonly react: Reaction }
@@ -29,5 +33,18 @@ export async function consume(work: Work, consumer: Consumer, events: readonly S
     on conflict do nothing returning event_id`.execute(work.tx)
   if (rows.length === 0) return
   const fresh = new Set(rows.map((row) => row.event_id))
-  await consumer.react(work, rows.length === events.length ? events : events.filter((event) => fresh.has(event.id)))
+  await inTime(
+    consumer,
+    consumer.react(work, rows.length === events.length ? events : events.filter((event) => fresh.has(event.id))),
+  )
+  await failpoint('consumer.before-ack')
+}
+
+/** Who hangs has failed: what it does later in its transaction is refused, as that is over. */
+async function inTime({ name }: Consumer, reacting: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, fail) => {
+    timer = setTimeout(() => fail(new Error(`${name} took longer than ${REACTION_MS} ms.`)), REACTION_MS)
+  })
+  await Promise.race([reacting, late]).finally(() => clearTimeout(timer))
 }

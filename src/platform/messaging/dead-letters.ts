@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Perform } from '#platform/db/perform.ts'
 import type { Reader, Work } from '#platform/db/work.ts'
+import { failpoint } from '#platform/resilience/failpoints.ts'
 import type { Measure } from '#platform/telemetry/metrics.ts'
 
 /** An event that one consumer could not take, however often it was tried. */
@@ -42,6 +43,7 @@ export async function replayDeadLetter(work: Work, eventId: number, consumer: st
     update platform.deliveries set parked_at = null, next_attempt_at = ${work.now}, attempts = 1
     where event_id = ${eventId} and consumer = ${consumer} and parked_at is not null
     returning consumer`.execute(work.tx)
+  await failpoint('dead-letter.before-replay')
   if (rows.length > 0)
     work.audit({
       action: 'events.replay',
@@ -58,6 +60,7 @@ export const replayAll = (perform: Perform, command: Parameters<Perform>[0]): Pr
     const { rows } = await sql<{ event_id: number }>`
       update platform.deliveries set parked_at = null, next_attempt_at = ${work.now}, attempts = 1
       where parked_at is not null returning event_id`.execute(work.tx)
+    await failpoint('dead-letter.before-replay')
     if (rows.length > 0)
       work.audit({ action: 'events.replay', subject: 'all', before: { parked: rows.length }, after: { parked: 0 } })
     return rows.length

@@ -1,121 +1,97 @@
-import { sql } from 'kysely'
 import type { Clock } from '#kernel/clock.ts'
 import type { Perform } from '#platform/db/perform.ts'
 import { systemActor } from '#platform/db/system.ts'
 import type { Reader, StoredEvent } from '#platform/db/work.ts'
+import { failpoint } from '#platform/resilience/failpoints.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 import { type Consumer, consume } from './consume.ts'
+import { claimDue, forgetFailure, isLast, noteFailures } from './deliveries.ts'
 import type { Transport } from './transport.ts'
 
-/** Tries before an event is parked for an operator, and the pause after each failed one. */
-const PAUSES_MS = [200, 1_000, 5_000, 15_000, 60_000, 300_000, 900_000]
-const MAX_RETRIES_PER_POLL = 20
+const asRelay = { actor: systemActor, requestId: 'relay' }
 
 export type LocalTransport = Transport & {
   /** Gives events that failed before another try when their pause is over; returns how many were tried. */
   readonly retryDue: () => Promise<number>
 }
 
-/** The default transport: consumers run in this process, in the transaction that marks the events published. */
+/**
+ * The default transport: consumers run in this process, in the transaction that marks the events published. `retrySoon` is
+ * told when something failed, and is to call `retryDue`: whatever waits for its next try holds up no other event.
+ */
 export function makeLocalTransport(
   perform: Perform,
   db: Reader,
   consumers: readonly Consumer[],
   clock: Clock,
   log: Log,
+  retrySoon: () => void,
 ): LocalTransport {
-  const byType = Map.groupBy(consumers, (consumer) => consumer.type)
+  const byFact = Map.groupBy(consumers, ({ type }) => factOf(type))
+  const find = (name: string, type: string) => consumers.find((one) => one.name === name && one.type === type)
 
-  const tryAlone = async (consumer: Consumer, event: StoredEvent, failures: number): Promise<void> => {
-    const command = { actor: systemActor, requestId: event.requestId }
+  /** Each consumer that hears any of these events, with those. */
+  const hearers = (events: readonly StoredEvent[]) =>
+    consumers.flatMap((consumer) => {
+      const wanted = events.filter((event) => event.type === consumer.type)
+      return wanted.length > 0 ? [{ consumer, wanted }] : []
+    })
+
+  /** A fact in a version that its consumer does not take is no news that nobody waits for: a process of another release may. */
+  const noteStrange = async (reader: Reader, events: readonly StoredEvent[]) => {
+    for (const event of events)
+      for (const { name } of byFact.get(factOf(event.type)) ?? [])
+        if (!find(name, event.type))
+          await noteFailures(reader, { consumer: name, events: [event], failures: 1 }, clock(), unknown(name, event))
+  }
+
+  const tryAlone = async (name: string, event: StoredEvent, failures: number): Promise<void> => {
     try {
-      await perform(command, async (work) => {
+      const consumer = find(name, event.type)
+      if (!consumer) throw unknown(name, event)
+      await perform({ actor: systemActor, requestId: event.requestId }, async (work) => {
         await consume(work, consumer, [event])
-        if (failures > 0) await forgetFailure(work.tx, consumer.name, event.id)
+        await failpoint('delivery.before-forget')
+        await forgetFailure(work.tx, name, event.id)
       })
     } catch (error) {
-      const pauseMs = PAUSES_MS[failures]
+      const parked = isLast(failures + 1)
       log.warn(
-        { consumer: consumer.name, eventId: event.id, type: event.type, failures: failures + 1, err: error },
-        pauseMs === undefined ? 'event parked' : 'event failed, to be tried again',
+        { consumer: name, eventId: event.id, type: event.type, failures: failures + 1, err: error },
+        parked ? 'event parked' : 'event failed, to be tried again',
       )
-      await noteFailure(db, consumer.name, event.id, failures + 1, pauseMs, clock(), error)
+      if (parked) await failpoint('dead-letter.before-park')
+      await noteFailures(db, { consumer: name, events: [event], failures: failures + 1 }, clock(), error)
     }
   }
 
   return {
     deliver: async (work, events) => {
-      for (const consumer of consumers) {
-        const wanted = events.filter((event) => event.type === consumer.type)
-        if (wanted.length > 0) await consume(work, consumer, wanted)
-      }
+      for (const { consumer, wanted } of hearers(events)) await consume(work, consumer, wanted)
+      await noteStrange(work.tx, events)
     },
-    deliverAlone: async (event) => {
-      for (const consumer of byType.get(event.type) ?? []) await tryAlone(consumer, event, 0)
+    deliverApart: async (events) => {
+      for (const { consumer, wanted } of hearers(events))
+        await perform(asRelay, (work) => consume(work, consumer, wanted)).catch((error) =>
+          noteFailures(db, { consumer: consumer.name, events: wanted, failures: 1 }, clock(), error),
+        )
+      await noteStrange(db, events)
+      retrySoon()
     },
     retryDue: async () => {
-      const due = await claimDue(db, clock())
-      for (const { consumer: name, attempts, event } of due) {
-        const consumer = byType.get(event.type)?.find((one) => one.name === name)
-        if (consumer) await tryAlone(consumer, event, attempts)
+      for (let tried = 0; ; ) {
+        const due = await claimDue(db, clock())
+        if (due.length === 0) return tried
+        await failpoint('delivery.leased')
+        for (const { consumer, event, failures } of due) await tryAlone(consumer, event, failures)
+        tried += due.length
       }
-      return due.length
     },
   }
 }
 
-type DueRow = {
-  consumer: string
-  attempts: number
-  id: number
-  type: string
-  subject: string
-  data: object
-  request_id: string
-  occurred_at: Date
-}
+/** `orders.paid.v1` → `orders.paid`. */
+const factOf = (type: string): string => type.replace(/\.v\d+$/, '')
 
-/** Leases due deliveries for a minute, so that two processes do not try the same one at once. */
-async function claimDue(db: Reader, now: Date) {
-  const leasedUntil = new Date(now.getTime() + 60_000)
-  const { rows } = await sql<DueRow>`
-    with due as (
-      select consumer, event_id from platform.deliveries
-      where parked_at is null and next_attempt_at <= ${now}
-      order by next_attempt_at limit ${MAX_RETRIES_PER_POLL} for update skip locked
-    ), leased as (
-      update platform.deliveries d set next_attempt_at = ${leasedUntil}
-      from due where d.consumer = due.consumer and d.event_id = due.event_id
-      returning d.consumer, d.event_id, d.attempts
-    )
-    select l.consumer, l.attempts, e.id, e.type, e.subject, e.data, e.request_id, e.occurred_at
-    from leased l join platform.events e on e.id = l.event_id order by e.id`.execute(db)
-  return rows.map(({ consumer, attempts, request_id, occurred_at, ...event }) => ({
-    consumer,
-    attempts,
-    event: { ...event, requestId: request_id, occurredAt: occurred_at },
-  }))
-}
-
-const forgetFailure = (db: Reader, consumer: string, eventId: number) =>
-  sql`delete from platform.deliveries where consumer = ${consumer} and event_id = ${eventId}`.execute(db)
-
-async function noteFailure(
-  db: Reader,
-  consumer: string,
-  eventId: number,
-  attempts: number,
-  pauseMs: number | undefined,
-  now: Date,
-  error: unknown,
-): Promise<void> {
-  const nextAttemptAt = pauseMs === undefined ? null : new Date(now.getTime() + pauseMs)
-  const parkedAt = pauseMs === undefined ? now : null
-  const reason = (error instanceof Error ? error.message : String(error)).slice(0, 500)
-  await sql`
-    insert into platform.deliveries (consumer, event_id, attempts, next_attempt_at, last_error, parked_at)
-    values (${consumer}, ${eventId}, ${attempts}, ${nextAttemptAt}, ${reason}, ${parkedAt})
-    on conflict (consumer, event_id) do update set attempts = excluded.attempts,
-      next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, parked_at = excluded.parked_at
-  `.execute(db)
-}
+const unknown = (name: string, { type }: StoredEvent) =>
+  new Error(`This version of Stoa knows no ${name} that takes ${type}.`)

@@ -16,7 +16,7 @@ export type Relay = {
 }
 
 /**
- * Hands committed events to a transport. Unpublished rows are claimed with `for update skip locked`, never by
+ * Hands committed events to a transport. Unpublished rows are claimed with `for no key update skip locked`, never by
  * "id greater than the last": sequence values commit out of order, and such a relay skips events.
  */
 export function makeRelay(perform: Perform, transport: Transport, log: Log): Relay {
@@ -24,7 +24,7 @@ export function makeRelay(perform: Perform, transport: Transport, log: Log): Rel
 
   const publishBatch = () =>
     perform(command, async (work) => {
-      const events = await claim(work, BATCH)
+      const events = await claim(work)
       if (events.length === 0) return events
       await transport.deliver(work, events)
       await failpoint('event.published')
@@ -32,38 +32,34 @@ export function makeRelay(perform: Perform, transport: Transport, log: Log): Rel
       return events
     })
 
-  /** After a batch failed: each event in turn, its failures noted per consumer, so that one poisoned event stops none. */
-  const publishOneByOne = async () => {
-    let published = 0
-    for (; published < BATCH; published += 1) {
-      const event = await perform(command, async (work) => (await claim(work, 1))[0])
-      if (!event) break
-      await transport.deliverAlone(event)
-      await perform(command, (work) => markPublished(work, [event]))
-    }
-    return published
+  /** After a batch failed: each consumer by itself, its failures noted, so that one poisoned event stops no other. */
+  const publishApart = async () => {
+    const events = await perform(command, claim)
+    await transport.deliverApart(events)
+    await perform(command, (work) => markPublished(work, events))
+    return events
   }
 
   return {
     drain: async () => {
       for (let total = 0; ; ) {
-        try {
-          const published = (await publishBatch()).length
-          total += published
-          if (published < BATCH) return total
-        } catch (error) {
-          log.warn({ err: error }, 'a batch of events failed, delivering one by one')
-          total += await publishOneByOne()
-        }
+        const published = await publishBatch().catch((error) => {
+          log.warn({ err: error }, 'a batch of events failed, delivering it to each consumer by itself')
+          return publishApart()
+        })
+        total += published.length
+        if (published.length < BATCH) return total
       }
     },
   }
 }
 
-async function claim(work: Work, limit: number): Promise<StoredEvent[]> {
+/** Locked as an update locks them that changes no key: notes about failures may refer to them meanwhile. */
+async function claim(work: Work): Promise<StoredEvent[]> {
   const { rows } = await sql<EventRow>`
     select id, type, subject, data, request_id, occurred_at from platform.events
-    where published_at is null order by id limit ${limit} for update skip locked`.execute(work.tx)
+    where published_at is null order by id limit ${BATCH} for no key update skip locked`.execute(work.tx)
+  if (rows.length > 0) await failpoint('event.claimed')
   return rows.map(({ request_id, occurred_at, ...event }) => ({
     ...event,
     requestId: request_id,

@@ -37,13 +37,16 @@ export function makeLog(options: { level: string; sync?: boolean }): Log {
   )
 }
 
-/** Keys, ours and Stripe's, look like nothing else: where a message quotes what was sent, they are cut out. */
+/** Keys, ours and Stripe's, look like nothing else, nor do e-mail addresses: where a message quotes what was sent, they are cut out. */
 const KEYS = /\b([sr]k_[\w-]{16,}|whsec_[^\s)"']{8,}|pi_\w+_secret_\w+)/g
-const withoutKeys = (text: string | undefined) => text?.replaceAll(KEYS, '[redacted]')
+const ADDRESSES = /[^\s"'`<>()[\]{}:;,=/\\]+@[^\s"'`<>()[\]{}:;,=/\\]+\.[^\s"'`<>()[\]{}:;,=/\\]+/g
+/** What an error says, without what no log and no list of failures may hold. */
+export const withoutSecrets = (text: string): string =>
+  text.replaceAll(KEYS, '[redacted]').replaceAll(ADDRESSES, '[redacted]')
 
 /** What a line tells of an error: never its other properties, which may be a whole connection or the row it was about. */
 const describeError = (error: unknown): object => {
-  if (!(error instanceof Error)) return { message: withoutKeys(String(error)) }
+  if (!(error instanceof Error)) return { message: withoutSecrets(String(error)) }
   const { name, message, stack, code, constraint } = error as Error & { code?: unknown; constraint?: unknown }
-  return { type: name, message: withoutKeys(message), code, constraint, stack: withoutKeys(stack) }
+  return { type: name, message: withoutSecrets(message), code, constraint, stack: stack && withoutSecrets(stack) }
 }
