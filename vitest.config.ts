@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config'
 const TIMED = [
   'test/chaos/login-flood.test.ts',
   'test/chaos/overload.test.ts',
+  'test/chaos/poison.test.ts',
   'test/chaos/rolling-restarts.test.ts',
   'test/chaos/slow-provider.test.ts',
   'test/security/enumeration.test.ts',

@@ -33,7 +33,17 @@ const PLACES = [
   'order.mailed',
 ]
 /** Places that other tests kill at. */
-const ELSEWHERE = { 'keys.batch-read': 'key-rotation', 'keys.batch-written': 'key-rotation' }
+const ELSEWHERE = {
+  'keys.batch-read': 'key-rotation',
+  'keys.batch-written': 'key-rotation',
+  'event.appended': 'events',
+  'event.claimed': 'events',
+  'consumer.before-ack': 'events',
+  'delivery.leased': 'events',
+  'delivery.before-forget': 'events',
+  'dead-letter.before-park': 'events',
+  'dead-letter.before-replay': 'events',
+}
 const CLIENTS = 8
 const SHORT = 4
 const COMES_BY_MS = 20_000

@@ -1,0 +1,305 @@
+import { randomUUID } from 'node:crypto'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { comeToRest } from '../kit/at-rest.ts'
+import { fillCart, pay, placeOrder, send, variantOf, waitForOrder } from '../kit/buyer.ts'
+import { SEED, sized } from '../kit/chaos.ts'
+import { violationsIn } from '../kit/checker.ts'
+import { advanceClock } from '../kit/clock.ts'
+import { type History, openHistory } from '../kit/history.ts'
+import { startPostgres, type TestPostgres } from '../kit/postgres.ts'
+import { type Cluster, type ShopProcess, startCluster } from '../kit/processes.ts'
+import { seeded } from '../kit/seeded.ts'
+import { openSmtp, type Smtp } from '../kit/smtp.ts'
+import { verdict } from '../kit/verdict.ts'
+import { mailingTo, mailsDue, mailsSent, readBooks, readSandbox } from '../kit/witnesses.ts'
+
+/** P9: events are delivered at least once and act once. Services without background work, two workers whose clocks are apart. */
+let postgres: TestPostgres
+let cluster: Cluster
+let smtp: Smtp
+let workers: readonly [ShopProcess, ShopProcess]
+let variantId: string
+let owner: { authorization: string }
+const folder = mkdtempSync(join(tmpdir(), 'stoa-events-'))
+const [passed, lateClock] = [join(folder, 'passed'), join(folder, 'clock')]
+
+const CLIENTS = 4
+const COMES_BY_MS = 20_000
+const APART_MS = -90_000
+const AFTER_EVERY_LEASE_MINUTES = 5
+const IDLE_IN_TRANSACTION_MS = 15_000
+const FAILING = [
+  ['payments.captured.v1', 'orders.mark-paid'],
+  ['payments.refunded.v1', 'orders.count-refund'],
+] as const
+
+beforeAll(async () => {
+  appendFileSync(passed, '')
+  await advanceClock(lateClock, APART_MS)
+  ;[postgres, smtp] = await Promise.all([startPostgres(), openSmtp({ user: 'shop', pass: 'secret' })])
+  const env = { ...mailingTo(smtp), FAILPOINTS_PASSED: passed, DRAIN_MS: '0' }
+  cluster = await startCluster(postgres, { services: 2, workers: 2, env })
+  workers = cluster.workers as unknown as typeof workers
+  await cluster.stock({ mug: 100_000 })
+  variantId = await variantOf(cluster.services[0].url, 'mug')
+  owner = await cluster.asOwner()
+}, 90_000)
+afterAll(async () => {
+  await cluster?.stop()
+  await Promise.all([postgres?.stop(), smtp?.close()])
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const startWorkers = () => Promise.all([workers[0].start(), workers[1].start({ CLOCK_FILE: lateClock })])
+const killWorkers = () => Promise.all(workers.map((worker) => worker.end('SIGKILL')))
+const count = async (what: string): Promise<number> =>
+  Number((await postgres.query(`select count(*) ${what}`))[0].count)
+const failed = () => count('from platform.deliveries where parked_at is null')
+const until = async (what: string, holds: () => Promise<boolean> | boolean, timeoutMs = COMES_BY_MS) => {
+  for (const late = Date.now() + timeoutMs; !(await holds()); await pause(20))
+    if (Date.now() > late) throw new Error(`It was waited for in vain that ${what}.`)
+}
+
+/** The time goes on for everybody, whose clock is late as well. */
+async function advance(minutes: number): Promise<void> {
+  await Promise.all([cluster.advance(minutes), advanceClock(lateClock, minutes * 60_000)])
+  owner = await cluster.asOwner()
+}
+
+/** An order that is paid; every other one is given back in part, and has its units counted by staff. */
+async function purchase(history: History, n: number): Promise<void> {
+  const { url } = cluster.services[n % 2] as Cluster['services'][0]
+  const lines = [{ variantId, quantity: 1 }]
+  const cart = await fillCart(url, lines)
+  if (!('token' in cart)) return pause(200)
+  const [ordered, paid, refunded] = [randomUUID(), randomUUID(), randomUUID()]
+  const { body: order } = await history.insist({ what: 'order', cartId: cart.id, lines }, ordered, () =>
+    placeOrder(url, cart, ordered),
+  )
+  if (!order?.payment) return
+  const paymentId: string = order.payment.id
+  await history.insist({ what: 'payment', paymentId }, paid, () => pay(url, order, 'tok_ok', paid))
+  if (n % 2 === 0) return
+  const refund = { amount: { amountMinor: 300, currency: 'USD' }, reason: 'Scratched' }
+  await history.insist({ what: 'refund', paymentId, amountMinor: 300 }, refunded, () =>
+    send(url, 'POST', `/v1/payments/${paymentId}/refunds`, refund, { ...owner, 'idempotency-key': refunded }),
+  )
+  await send(url, 'POST', '/v1/inventory/adjustments', { variantId, change: 1, reason: 'Counted' }, owner)
+}
+
+/** How often a worker came to this place and did that there. */
+const timesAt = (what: string) =>
+  readFileSync(passed, 'utf8')
+    .split('\n')
+    .filter((line) => line === what).length
+
+/** Waits for captures and refunds that nobody heard of, and notes that their one consumer has failed so often. */
+async function failSome(attempts = 1): Promise<void> {
+  for (const [type, consumer] of FAILING) {
+    const waiting = `from platform.events where published_at is null and type = '${type}'`
+    await until(`something is waiting: ${type}`, async () => (await count(waiting)) > 0)
+    await postgres.query(`
+      with failed as (update platform.events set published_at = now() where published_at is null and type = '${type}' returning id)
+      insert into platform.deliveries (consumer, event_id, attempts, next_attempt_at, last_error)
+      select '${consumer}', id, ${attempts}, now() - interval '1 hour', 'It was not its day.' from failed`)
+  }
+}
+
+/** Both workers are killed, and one that is started anew dies at a place. */
+async function dieAt(failpoints: string, prepare = () => Promise.resolve()): Promise<void> {
+  await killWorkers()
+  await prepare()
+  await workers[0].start({ FAILPOINTS: failpoints }).catch(() => {})
+  await until(`a worker dies: ${failpoints}`, () => workers[0].isGone())
+  await startWorkers()
+}
+
+/** A worker hangs for longer than its lease, another one takes over, and the first goes on where it was. */
+async function hangAt(place: string): Promise<void> {
+  await killWorkers()
+  await failSome()
+  const before = timesAt(`${place} delay`)
+  await workers[0].start({ FAILPOINTS: `${place}=delay:2000` })
+  await until(`a worker comes by ${place}`, () => timesAt(`${place} delay`) > before)
+  workers[0].hang()
+  await advance(2)
+  await workers[1].start({ CLOCK_FILE: lateClock })
+  await until('another one takes over', async () => (await failed()) === 0, 2 * IDLE_IN_TRANSACTION_MS)
+  const went = timesAt('delivery.before-forget pass')
+  workers[0].resume()
+  if (place === 'delivery.leased') await until('the first goes on', () => timesAt('delivery.before-forget pass') > went)
+  await killWorkers()
+  await startWorkers()
+}
+
+async function dieWhileReplaying(): Promise<void> {
+  await killWorkers()
+  await failSome()
+  await postgres.query('update platform.deliveries set parked_at = now(), next_attempt_at = null')
+  const { code } = await cluster.stoaWith({ FAILPOINTS: 'dead-letter.before-replay=kill' }, 'replay', '--all')
+  expect(code).toBe(null)
+  const parked = JSON.parse((await cluster.stoa('replay', '--json')).output).parked.length
+  expect(parked).toBeGreaterThan(0)
+  const replays = await Promise.all([1, 2].map(() => cluster.stoa('replay', '--all', '--json')))
+  expect(replays.reduce((sum, { output }) => sum + JSON.parse(output).replayed, 0)).toBe(parked)
+  await startWorkers()
+}
+
+async function databaseDies(): Promise<void> {
+  await postgres.kill()
+  await postgres.start()
+}
+async function databaseHangs(): Promise<void> {
+  postgres.hang()
+  await pause(sized(3_000, 30_000))
+  postgres.resume()
+}
+
+/** The most telling ones first: the short form has those only. */
+const FAULTS: readonly (() => Promise<void>)[] = [
+  () => dieAt('event.published=kill'),
+  () => hangAt('delivery.leased'),
+  databaseDies,
+  () => dieAt('event.claimed=kill'),
+  () => dieAt('event.appended=kill'),
+  () => dieAt('consumer.before-ack=kill'),
+  () => dieAt('delivery.leased=kill', failSome),
+  () => dieAt('delivery.before-forget=kill', failSome),
+  () => dieAt('consumer.before-ack=error;dead-letter.before-park=kill', () => failSome(7)),
+  dieWhileReplaying,
+  () => hangAt('delivery.before-forget'),
+  databaseHangs,
+  ...Array.from({ length: 9 }, () => databaseDies),
+]
+const SHORT = 3
+
+/** In an order of the seed, those that are tried. */
+function faults() {
+  const random = seeded(SEED)
+  return FAULTS.slice(0, sized(SHORT, FAULTS.length))
+    .map((fault) => ({ fault, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ fault }) => fault)
+}
+
+/** Jobs wait by PostgreSQL's clock, which no test moves; those that a schedule makes are always there. */
+async function comeToEnd(): Promise<void> {
+  await advance(AFTER_EVERY_LEASE_MINUTES)
+  const mails = `from graphile_worker.jobs where task_identifier = 'orders.send-mail' and attempts < max_attempts`
+  await postgres.query(`select graphile_worker.reschedule_jobs(array(select id ${mails}), now())`)
+  await comeToRest(postgres.query, 60_000, async () => (await count(mails)) + (await failed()))
+}
+
+/** Refunds that are not told of once: the one reaction here that would tell of them twice if it ran twice. */
+const refundsToldWrong = async (): Promise<string[]> =>
+  (
+    await postgres.query(`
+      select r.id, count(t.id)::int as times from payments.refunds r
+        left join orders.timeline t on t.kind = 'refunded' and t.facts ->> 'refundId' = r.id
+      where r.status = 'succeeded' group by r.id having count(t.id) <> 1`)
+  ).map(({ id, times }) => `refund ${id} was told of ${times} times`)
+
+test('P9: workers die between each step of an event, or hang past their lease, and PostgreSQL dies: each event acts once', async () => {
+  const history = openHistory()
+  await workers[1].end('SIGTERM')
+  await workers[1].start({ CLOCK_FILE: lateClock })
+  let stop = false
+  const clients = Array.from({ length: CLIENTS }, async (_, client) => {
+    for (let n = client; !stop; n += 1) await purchase(history, n)
+  })
+  const chosen = faults()
+  for (const fault of chosen) await fault()
+  stop = true
+  await Promise.all(clients)
+  await comeToEnd()
+  // Who died between sending and noting it sends again what receivers know for a copy by its Message-ID.
+  const mails = new Map(mailsSent(smtp).map((mail) => [mail.event, mail]))
+  const { code, output } = await cluster.stoa('audit', '--all', '--json')
+  verdict({
+    promise: 'P9',
+    tried: `events while workers and PostgreSQL died or hung ${chosen.length} times, clocks apart`,
+    n: await count('from platform.events'),
+    violations: [
+      ...violationsIn({
+        history: history.read(),
+        books: await readBooks(postgres.query),
+        provider: await readSandbox(cluster),
+        effects: [...mails.values()],
+        due: await mailsDue(postgres.query),
+      }),
+      ...(await refundsToldWrong()),
+      ...(code === 0 ? [] : [output]),
+    ],
+    seed: SEED,
+  })
+  history.remove()
+}, 300_000)
+
+test('P9: checkout goes on while all workers are down, and everything catches up', async () => {
+  await killWorkers()
+  const [tookMs, violations]: [number[], string[]] = [[], []]
+  const buy = async (client: number) => {
+    for (let n = 0; n < sized(10, 100); n += 1) {
+      const { url } = cluster.services[(client + n) % 2] as Cluster['services'][0]
+      const cart = (await fillCart(url, [{ variantId, quantity: 1 }])) as { id: string; token: string }
+      const from = performance.now()
+      const order = await placeOrder(url, cart)
+      const paid = await pay(url, order.body)
+      tookMs.push(performance.now() - from)
+      if (order.status !== 201 || paid.status !== 201) violations.push(`answered ${order.status} and ${paid.status}`)
+    }
+  }
+  await Promise.all(Array.from({ length: CLIENTS }, (_, client) => buy(client)))
+  const behind = await count('from platform.events where published_at is null')
+  await startWorkers()
+  const from = performance.now()
+  await until('it catches up', async () => (await count('from platform.events where published_at is null')) === 0)
+  const perSecond = Math.round(behind / ((performance.now() - from) / 1_000))
+  const pending = await count(`from orders.orders where status = 'pending'`)
+  verdict({
+    promise: 'P9',
+    tried: `purchases while all workers are down; then ${behind} events caught up, ${perSecond} a second`,
+    n: tookMs.length,
+    violations: [...violations, ...(pending > 0 ? [`${pending} orders are pending still`] : [])],
+    p99Ms: p99(tookMs),
+  })
+}, 120_000)
+
+const p99 = (times: readonly number[]) => times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0
+
+test('P9: with every connection that listens cut off, what happened is found within 2 s', async () => {
+  const tookMs: number[] = []
+  let stop = false
+  const cutting = (async () => {
+    for (; !stop; await pause(100))
+      await postgres.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'listen stoa_events'`,
+      )
+  })()
+  const { url } = cluster.services[0]
+  const buy = async () => {
+    for (let n = 0; n < sized(2, 20); n += 1) {
+      const cart = (await fillCart(url, [{ variantId, quantity: 1 }])) as { id: string; token: string }
+      const { body: order } = await placeOrder(url, cart)
+      await pay(url, order)
+      const from = performance.now()
+      await waitForOrder(url, order, ['paid'])
+      tookMs.push(performance.now() - from)
+    }
+  }
+  await Promise.all(Array.from({ length: CLIENTS }, buy))
+  stop = true
+  await cutting
+  const late = tookMs.filter((ms) => ms > 2_000)
+  verdict({
+    promise: 'P9',
+    tried: 'orders paid while nobody hears a NOTIFY',
+    n: tookMs.length,
+    violations: late.map((ms) => `paid after ${ms} ms`),
+    p99Ms: p99(tookMs),
+  })
+}, 60_000)
