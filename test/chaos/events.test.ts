@@ -140,7 +140,7 @@ async function dieWhileReplaying(): Promise<void> {
   await killWorkers()
   await failSome()
   await postgres.query('update platform.deliveries set parked_at = now(), next_attempt_at = null')
-  const { code } = await cluster.stoaWith({ FAILPOINTS: 'dead-letter.before-replay=kill' }, 'replay', '--all')
+  const { code } = await cluster.stoaWith({ FAILPOINTS: 'delivery.before-replay=kill' }, 'replay', '--all')
   expect(code).toBe(null)
   const parked = JSON.parse((await cluster.stoa('replay', '--json')).output).parked.length
   expect(parked).toBeGreaterThan(0)
@@ -169,7 +169,7 @@ const FAULTS: readonly (() => Promise<void>)[] = [
   () => dieAt('consumer.before-ack=kill'),
   () => dieAt('delivery.leased=kill', failSome),
   () => dieAt('delivery.before-forget=kill', failSome),
-  () => dieAt('consumer.before-ack=error;dead-letter.before-park=kill', () => failSome(7)),
+  () => dieAt('consumer.before-ack=error;delivery.before-park=kill', () => failSome(7)),
   dieWhileReplaying,
   () => hangAt('delivery.before-forget'),
   databaseHangs,

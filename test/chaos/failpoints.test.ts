@@ -41,8 +41,8 @@ const ELSEWHERE = {
   'consumer.before-ack': 'events',
   'delivery.leased': 'events',
   'delivery.before-forget': 'events',
-  'dead-letter.before-park': 'events',
-  'dead-letter.before-replay': 'events',
+  'delivery.before-park': 'events',
+  'delivery.before-replay': 'events',
 }
 const CLIENTS = 8
 const SHORT = 4

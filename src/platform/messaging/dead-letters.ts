@@ -43,7 +43,7 @@ export async function replayDeadLetter(work: Work, eventId: number, consumer: st
     update platform.deliveries set parked_at = null, next_attempt_at = ${work.now}, attempts = 1
     where event_id = ${eventId} and consumer = ${consumer} and parked_at is not null
     returning consumer`.execute(work.tx)
-  await failpoint('dead-letter.before-replay')
+  await failpoint('delivery.before-replay')
   if (rows.length > 0)
     work.audit({
       action: 'events.replay',
@@ -60,7 +60,7 @@ export const replayAll = (perform: Perform, command: Parameters<Perform>[0]): Pr
     const { rows } = await sql<{ event_id: number }>`
       update platform.deliveries set parked_at = null, next_attempt_at = ${work.now}, attempts = 1
       where parked_at is not null returning event_id`.execute(work.tx)
-    await failpoint('dead-letter.before-replay')
+    await failpoint('delivery.before-replay')
     if (rows.length > 0)
       work.audit({ action: 'events.replay', subject: 'all', before: { parked: rows.length }, after: { parked: 0 } })
     return rows.length

@@ -60,7 +60,7 @@ export function makeLocalTransport(
         { consumer: name, eventId: event.id, type: event.type, failures: failures + 1, err: error },
         parked ? 'event parked' : 'event failed, to be tried again',
       )
-      if (parked) await failpoint('dead-letter.before-park')
+      if (parked) await failpoint('delivery.before-park')
       await noteFailures(db, { consumer: name, events: [event], failures: failures + 1 }, clock(), error)
     }
   }
