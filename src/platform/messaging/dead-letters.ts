@@ -43,7 +43,6 @@ export async function replayDeadLetter(work: Work, eventId: number, consumer: st
     update platform.deliveries set parked_at = null, next_attempt_at = ${work.now}, attempts = 1
     where event_id = ${eventId} and consumer = ${consumer} and parked_at is not null
     returning consumer`.execute(work.tx)
-  await failpoint('delivery.before-replay')
   if (rows.length > 0)
     work.audit({
       action: 'events.replay',
