@@ -129,7 +129,7 @@ async function textOf(file: string): Promise<string> {
 describe.each<Kind>(['embedded', 'PostgreSQL 15'])('%s', (kind) => {
   test.skipIf(kind !== 'embedded' && !hasDebianPostgres)(
     'P26: backed up while it sells, lost with its machine, and selling again on another one',
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       const violations: string[] = []
       const tried = `a shop on ${kind} backed up while it sells, restored on another machine`
@@ -161,7 +161,7 @@ describe.each<Kind>(['embedded', 'PostgreSQL 15'])('%s', (kind) => {
         const restored = await cluster.stoaWith({ ...found, BACKUP_KEY: key.secret }, 'restore', file, '--json')
         if (restored.code !== 0) violations.push(`stoa restore: ${restored.output}`)
         else if (jsonOf(restored).sealedValues < 2 * known.length) violations.push('it opened too few sealed values')
-        if (restored.code !== 0) return tell(known.length)
+        if (!/^\{/m.test(restored.output)) return tell(known.length)
         await service.start(found)
         const there = new Set(await filledTables(found))
         violations.push(...filled.filter((table) => !there.has(table)).map((table) => `${table} is empty`))
