@@ -164,6 +164,9 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
       void (await Promise.all([forgetOldReceipts(db, clock()), forgetOldEvents(db, clock())])),
     ...Object.assign({}, ...all.map((context) => context.tasks)),
   }
+  const runAll = async () => {
+    for (const run of runs) while ((await run()) === true);
+  }
   let jobs: { stop(): Promise<void> } | undefined
   let listener: { stop(): Promise<void> } | undefined
   return {
@@ -177,8 +180,8 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
     contexts,
     consumers,
     settle: async () => {
-      for (const run of runs) await run()
-      while ((await events.drain()) > 0) for (const run of runs) await run()
+      await runAll()
+      while ((await events.drain()) > 0) await runAll()
     },
     runJobs: () => runDueJobs({ url: options.databaseUrl, tasks, log }),
     startWork: async () => {

@@ -41,14 +41,19 @@ export async function variantOf(url: string, handle: string): Promise<string> {
 
 export type Line = { readonly variantId: string; readonly quantity: number }
 
-/** A cart that is ready to be ordered, with its token. */
-export async function fillCart(url: string, items: readonly Line[]): Promise<{ id: string; token: string } | Reply> {
+/** A cart that is ready to be ordered, with its token; whose it is can be said. */
+export async function fillCart(
+  url: string,
+  items: readonly Line[],
+  whose: { readonly email?: string; readonly shippingAddress?: object } = {},
+): Promise<{ id: string; token: string } | Reply> {
   const reply = await send(url, 'POST', '/v1/carts', {
     currency: 'USD',
     items,
     email: 'ann@example.com',
     shippingAddress: ADDRESS,
     shippingMethod: 'standard',
+    ...whose,
   })
   return reply.status === 201 ? { id: reply.body.id, token: reply.body.token } : reply
 }

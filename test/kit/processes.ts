@@ -62,6 +62,8 @@ export type Cluster = {
   readonly asOwner: () => Promise<{ authorization: string }>
   /** Imports products with one variant each: handle → units on hand. */
   readonly stock: (units: Record<string, number>) => Promise<void>
+  /** What all processes read their clock off. */
+  readonly clockFile: string
   /** Moves the clock of all processes, the sandbox's too. */
   readonly advance: (minutes: number) => Promise<void>
   readonly stop: () => Promise<void>
@@ -114,6 +116,7 @@ export async function startCluster(
   return {
     services: services as unknown as Cluster['services'],
     workers,
+    clockFile,
     sandboxUrl,
     sandboxKey: keys.SANDBOX_SECRET_KEY,
     webhookSecret: keys.SANDBOX_WEBHOOK_SECRET,

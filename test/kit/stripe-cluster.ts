@@ -23,7 +23,7 @@ export type StripeCluster = Cluster & {
 /** Service processes that take payments through Stripe's SDK, and the double as a process of its own beside them. */
 export async function startStripeCluster(
   database: DatabaseUrls,
-  options: { services: number; env?: Record<string, string> },
+  options: { services: number; workers?: number; env?: Record<string, string> },
 ): Promise<StripeCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'stripe-double-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -37,6 +37,7 @@ export async function startStripeCluster(
     port,
     journalFile: join(folder, 'stripe.jsonl'),
     webhookUrl: `${cluster.services[0].url}/v1/payments/webhook/stripe`,
+    clockFile: cluster.clockFile,
   })
   const query = async (text: string): Promise<any[]> => {
     const client = new pg.Client({ connectionString: database.ownerUrl })

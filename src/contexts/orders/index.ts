@@ -105,7 +105,7 @@ export function orders(platform: Platform, config: Config, { catalog, payments, 
     everyMs: SWEEP_EVERY_MS,
     run: async () => {
       const command = { actor: systemActor, requestId: 'expire-orders' }
-      while ((await perform(command, use.expireOrders)) === EXPIRE_AT_ONCE);
+      return (await perform(command, use.expireOrders)) === EXPIRE_AT_ONCE
     },
   })
 

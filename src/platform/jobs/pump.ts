@@ -15,6 +15,7 @@ export type PumpOptions = {
   readonly everyMs: number
   /** At least this long between two runs however often it is woken, so that work gathers into batches. */
   readonly atLeastMs?: number
+  /** One bout of the work. True: there may be more, and it is run again at once, unless it is to stop. */
   readonly run: () => Promise<unknown>
   readonly log: Log
 }
@@ -42,7 +43,9 @@ export function makePump({ name, everyMs, atLeastMs = 0, run, log }: PumpOptions
     lastStart = performance.now()
     running = run()
       .then(
-        () => {},
+        (more) => {
+          wanted ||= more === true
+        },
         (error) => log.error({ err: error, pump: name }, 'background work failed, it will be run again'),
       )
       .finally(() => {

@@ -21,13 +21,18 @@ export async function startStripeProcess(options: {
   readonly journalFile: string
   readonly webhookUrl?: string
   readonly secret?: string
+  readonly clockFile?: string
 }): Promise<StripeProcess> {
-  const { port, journalFile, webhookUrl, secret = 'whsec_test' } = options
+  const { port, journalFile, webhookUrl, secret = 'whsec_test', clockFile } = options
   const url = `http://127.0.0.1:${port}`
-  const running = await startProcess(url, [
-    ...[MAIN, '--port', String(port), '--journal', journalFile, '--secret', secret],
-    ...(webhookUrl === undefined ? [] : ['--webhook-url', webhookUrl]),
-  ])
+  const running = await startProcess(
+    url,
+    [
+      ...[MAIN, '--port', String(port), '--journal', journalFile, '--secret', secret],
+      ...(webhookUrl === undefined ? [] : ['--webhook-url', webhookUrl]),
+    ],
+    clockFile === undefined ? {} : { CLOCK_FILE: clockFile },
+  )
   return {
     ...running,
     url,

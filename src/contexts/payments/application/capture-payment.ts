@@ -136,11 +136,9 @@ async function call(
   }
 }
 
-/** Carries out the requests that are due. */
-export const captureDue = (needs: CaptureNeeds) => async (): Promise<void> => {
-  for (;;) {
-    const due = await needs.claimDueCaptures()
-    if (due.length === 0) return
-    await Promise.all(due.map((request) => carryOut(needs, needs.command, request)))
-  }
+/** Carries out the next requests that are due; resolves with whether there may be more. */
+export const captureDue = (needs: CaptureNeeds) => async (): Promise<boolean> => {
+  const due = await needs.claimDueCaptures()
+  await Promise.all(due.map((request) => carryOut(needs, needs.command, request)))
+  return due.length > 0
 }

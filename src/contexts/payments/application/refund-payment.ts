@@ -188,11 +188,9 @@ export const refundInFull =
 const staffOf = ({ kind, userId, apiKeyId }: Actor) =>
   kind === 'staff' || kind === 'server' ? (userId ?? apiKeyId ?? null) : null
 
-/** Sends the refunds that are due. */
-export const sendDueRefunds = (needs: RefundNeeds) => async (): Promise<void> => {
-  for (;;) {
-    const due = await needs.claimDueRefunds()
-    if (due.length === 0) return
-    await Promise.all(due.map((refund) => carryOut(needs, needs.command, refund)))
-  }
+/** Sends the next refunds that are due; resolves with whether there may be more. */
+export const sendDueRefunds = (needs: RefundNeeds) => async (): Promise<boolean> => {
+  const due = await needs.claimDueRefunds()
+  await Promise.all(due.map((refund) => carryOut(needs, needs.command, refund)))
+  return due.length > 0
 }

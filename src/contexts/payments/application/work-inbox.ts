@@ -26,14 +26,15 @@ export type WorkInboxNeeds = {
 }
 type Read = { readonly event: InboxEvent; readonly found: ProviderPayment }
 
-/** Works through the webhooks that are due until none is left: each object is read again from its provider, then settled. */
-export const workInbox = (needs: WorkInboxNeeds) => async (): Promise<void> => {
-  for (;;) {
-    const { events, claimed } = await needs.claimInbox()
-    const read = await readObjects(needs, events)
-    if (read.length > 0) await settleTogether(needs, read)
-    if (claimed === 0) return
-  }
+/**
+ * Works on the next webhooks that are due: each object is read again from its provider, then settled. Resolves with whether
+ * there may be more.
+ */
+export const workInbox = (needs: WorkInboxNeeds) => async (): Promise<boolean> => {
+  const { events, claimed } = await needs.claimInbox()
+  const read = await readObjects(needs, events)
+  if (read.length > 0) await settleTogether(needs, read)
+  return claimed > 0
 }
 
 /** Reads each object once, all at the same time and with no transaction open. */
