@@ -239,7 +239,7 @@ test('P9: workers die between each step of an event, or hang past their lease, a
     seed: SEED,
   })
   history.remove()
-}, 300_000)
+}, 600_000)
 
 test('P9: checkout goes on while all workers are down, and everything catches up', async () => {
   await killWorkers()
