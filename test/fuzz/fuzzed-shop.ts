@@ -1,13 +1,13 @@
 import { sql } from 'kysely'
 import { audit } from '#src/audit/audit.ts'
 import { type Buying, openForBuying } from '../contexts/orders/buying.ts'
-import { PASSWORD } from '../contexts/users/people.ts'
-import { SEED } from '../kit/chaos.ts'
+import { bearer } from '../contexts/users/people.ts'
 import { type Ask, asksBy, curlOf, type Headers, type MakeAsk } from './asks.ts'
-import { type Document, type Operation, operationsOf, type Resolve, resolverOf } from './document.ts'
+import { type Operation, operationsOf, type Resolve, resolverOf } from './document.ts'
 import { type Fitting, fittingBy } from './fitting.ts'
+import { aBuyerComes, furnish, type Step } from './furnish.ts'
 import { type Judge, judgeOf, LIMIT_MS } from './judge.ts'
-import { type Learned, makeLearned } from './learned.ts'
+import type { Learned } from './learned.ts'
 import { starvedMs } from './starved.ts'
 
 /** A shop in this process with something of everything in it, and what it takes to ask it whatever its document allows. */
@@ -23,12 +23,13 @@ export type FuzzedShop = {
   readonly people: () => Promise<readonly [owner: Headers, customer: Headers, guest: Headers]>
   /** Sends it; resolves with the status and what is wrong with the answer, the request as a command in it. */
   readonly send: (operation: Operation, ask: Ask, why: string, expected?: readonly number[]) => Promise<Outcome>
+  readonly aBuyerComes: (upTo: Step) => Promise<void>
   /** How many rows each table of the books has, and which transaction wrote the youngest; sessions and receipts are none. */
   readonly books: () => Promise<unknown>
   /** What the audit has to say, once everything that is due was done. */
   readonly auditFindings: () => Promise<string[]>
 }
-export type Outcome = { readonly status: number; readonly body: any; readonly wrong: readonly string[] }
+export type Outcome = { readonly status: number; readonly told: string; readonly wrong: readonly string[] }
 
 export async function openFuzzedShop(): Promise<FuzzedShop> {
   const buying = await openForBuying()
@@ -54,17 +55,20 @@ export async function openFuzzedShop(): Promise<FuzzedShop> {
   }
   let customers = 0
   let customer: Headers = {}
+  /** The customer again, who was logged out or whose time is over; a new one, when their account is gone or has another password. */
+  const customerAgain = async (): Promise<Headers> => {
+    const { logIn, customer: register } = buying.people
+    const known = await logIn(`customer-${customers}@example.com`)
+    if (known.status !== 200) customers += 1
+    return bearer(known.status === 200 ? known : await register(`customer-${customers}@example.com`))
+  }
   const lives = async (as: Headers) => (await buying.send('GET', '/v1/users/me', undefined, { ...as })).status === 200
   return {
     ...{ buying, resolve, judge, learned, fitting },
     operations: operationsOf(document),
     makeAsk: asksBy(fitting, learned),
     people: async () => {
-      if (!(await lives(customer))) {
-        customers += 1
-        const { body } = await buying.people.customer(`customer-${SEED}-${customers}@example.com`)
-        customer = { authorization: `Bearer ${body.accessToken}` }
-      }
+      if (!(await lives(customer))) customer = await customerAgain()
       const owner = await buying.asOwner()
       return [(await lives(owner)) ? owner : await buying.asOwner({ anew: true }), customer, {}]
     },
@@ -77,12 +81,10 @@ export async function openFuzzedShop(): Promise<FuzzedShop> {
       if (answer.status < 300 && answer.body.startsWith('{'))
         learned.hear(JSON.parse(answer.body), answer.headers.etag as string | undefined)
       const told = `${answer.status} ${answer.body.slice(0, 300)}`
-      return {
-        status: answer.status,
-        body: answer.body.startsWith('{') ? JSON.parse(answer.body) : undefined,
-        wrong: wrong.map((what) => `${operation.operationId}, ${why}: ${what}: ${told}\n  ${curlOf(ask)}`),
-      }
+      const says = (what: string) => `${operation.operationId}, ${why}: ${what}: ${told}\n  ${curlOf(ask)}`
+      return { status: answer.status, told, wrong: wrong.map(says) }
     },
+    aBuyerComes: (upTo) => aBuyerComes(buying, learned, upTo),
     books: () => booksOf(buying),
     auditFindings: async () => {
       await shop.app.settle()
@@ -91,46 +93,6 @@ export async function openFuzzedShop(): Promise<FuzzedShop> {
       return findings.flatMap(({ id, violations }) => violations.map((one) => `${id}: ${JSON.stringify(one)}`))
     },
   }
-}
-
-/** Products, carts, orders that wait, are paid and are cancelled, staff, and what the document says of them all. */
-async function furnish(buying: Buying): Promise<{ document: Document; learned: Learned }> {
-  const learned = makeLearned({
-    sku: ['MUG-1'],
-    method: ['sandbox'],
-    token: ['tok_ok', 'tok_declined', 'tok_error'],
-    currency: ['USD', 'EUR'],
-    countryCode: ['GB', 'US'],
-    shippingMethod: ['standard'],
-    location: ['main'],
-    idOrHandle: [],
-    handle: [],
-    name: [],
-    roles: ['support', 'catalogue'],
-    cursor: [],
-    nextCursor: [],
-    refreshToken: [],
-    email: ['ann@example.com'],
-    password: [PASSWORD],
-    currentPassword: [PASSWORD],
-    provider: ['sandbox'],
-  })
-  const variants = [await buying.aVariant({ sku: 'MUG-1', onHand: 900 }), await buying.aVariant({ onHand: 900 })]
-  const goods = variants.map((variantId) => ({ variantId, quantity: 2 }))
-  for (const isPaid of [false, true, true]) {
-    const order = await buying.placed(await buying.aCart(goods))
-    learned.hear(order.body)
-    if (isPaid) await buying.pay(order)
-  }
-  await buying.shop.app.settle()
-  await buying.staff('support')
-  for (const { handle } of (await buying.send('GET', '/v1/products')).body.data) learned.hear({ idOrHandle: handle })
-  const { id, token } = await buying.aCart(goods)
-  learned.hear({ id, token })
-  const owner = await buying.asOwner()
-  for (const path of ['/v1/users', '/v1/products', '/v1/payments', '/v1/orders', '/v1/roles', '/v1/auth/sessions'])
-    learned.hear((await buying.send('GET', path, undefined, owner)).body)
-  return { document: (await buying.send('GET', '/openapi.json')).body, learned }
 }
 
 async function booksOf(buying: Buying): Promise<unknown> {
