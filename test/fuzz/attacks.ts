@@ -10,6 +10,8 @@ export type Attack = {
   readonly patienceMs?: number
 }
 
+/** How much later than it must the server may say so: others may have the processors. */
+const SPARE_MS = 15_000
 const HOST = 'Host: shop.example'
 /** A request as it is written, each line ended properly; the last lines are its body. */
 const request = (line: string, headers: readonly string[] = [], body = ''): string =>
@@ -145,7 +147,7 @@ const PIPELINED: Attack[] = [
 /** Requests that do not end; `limitMs` is how long one may take. */
 export const slowAttacks = (limitMs: number): Attack[] => {
   const slow = (all: Readonly<Record<string, () => Sending>>, answers: Attack['answers']): Attack[] =>
-    Object.entries(all).map(([why, bytes]) => ({ why, bytes, answers, patienceMs: limitMs + 3_000 }))
+    Object.entries(all).map(([why, bytes]) => ({ why, bytes, answers, patienceMs: limitMs + SPARE_MS }))
   return [
     ...slow(
       {
@@ -170,14 +172,23 @@ export const slowAttacks = (limitMs: number): Attack[] => {
 }
 
 async function* dripped(text: string, forMs: number, before = ''): AsyncGenerator<string> {
-  const until = Date.now() + forMs + 3_000
+  const until = Date.now() + forMs + SPARE_MS
   yield before
   for (const byte of text) {
     if (Date.now() > until) return
     yield byte
-    await pause(50)
+    await pause(250)
   }
 }
 
-/** All that are answered at once. */
-export const ATTACKS: readonly Attack[] = [...SMUGGLED, ...STRANGE, ...PIPELINED]
+/** Requests whose sender goes away in the middle, and answers that nobody waits for. */
+const ABORTED: Attack[] = attack([], {
+  'a head, and nobody any more': GET.slice(0, -4),
+  'an upload, and nobody any more': post(['Content-Length: 900000'], 'x'.repeat(500_000)),
+  'an upload in chunks, and nobody any more': chunked(`f4240\r\n${'x'.repeat(500_000)}`),
+  'a command, and nobody any more': posted('{}'),
+  'a hundred requests, and nobody any more': GET.repeat(100),
+})
+
+/** All that are answered at once, if at all. */
+export const ATTACKS: readonly Attack[] = [...SMUGGLED, ...STRANGE, ...PIPELINED, ...ABORTED]

@@ -4,7 +4,7 @@ import { seeded } from '../kit/seeded.ts'
 import { verdict } from '../kit/verdict.ts'
 import { boundsMissingIn } from './bounds.ts'
 import { faultsBy } from './faults.ts'
-import { type FuzzedShop, openFuzzedShop } from './fuzzed-shop.ts'
+import { type FuzzedShop, openFuzzedShop, p99Of } from './fuzzed-shop.ts'
 import { invalidBy } from './invalid.ts'
 
 const PER_OPERATION = sized(1, 500)
@@ -28,11 +28,13 @@ describe('P18: bad input', () => {
     const before = await shop.books()
     const violations: string[] = []
     const counts: number[] = []
+    const times: number[] = []
     for (const [index, operation] of operations.entries()) {
       const refused = invalid(operation, PER_OPERATION, SEED * 1_000_003 + index * 1_009, who)
       counts.push(refused.length)
       for (const { why, ask, status } of refused) {
-        const { wrong } = await shop.send(operation, ask, why, status)
+        const { ms, wrong } = await shop.send(operation, ask, why, status)
+        times.push(ms)
         violations.push(...wrong)
       }
     }
@@ -43,8 +45,9 @@ describe('P18: bad input', () => {
     verdict({
       promise: 'P18',
       tried: `invalid requests, at least ${Math.min(...counts)} to each of ${operations.length} operations`,
-      n: counts.reduce((sum, one) => sum + one, 0),
+      n: times.length,
       violations,
+      p99Ms: p99Of(times),
       seed: SEED,
     })
   })

@@ -29,7 +29,12 @@ export type FuzzedShop = {
   /** What the audit has to say, once everything that is due was done. */
   readonly auditFindings: () => Promise<string[]>
 }
-export type Outcome = { readonly status: number; readonly told: string; readonly wrong: readonly string[] }
+export type Outcome = {
+  readonly status: number
+  readonly ms: number
+  readonly told: string
+  readonly wrong: readonly string[]
+}
 
 export async function openFuzzedShop(): Promise<FuzzedShop> {
   const buying = await openForBuying()
@@ -82,7 +87,7 @@ export async function openFuzzedShop(): Promise<FuzzedShop> {
         learned.hear(JSON.parse(answer.body), answer.headers.etag as string | undefined)
       const told = `${answer.status} ${answer.body.slice(0, 300)}`
       const says = (what: string) => `${operation.operationId}, ${why}: ${what}: ${told}\n  ${curlOf(ask)}`
-      return { status: answer.status, told, wrong: wrong.map(says) }
+      return { status: answer.status, ms: answer.ms, told, wrong: wrong.map(says) }
     },
     aBuyerComes: (upTo) => aBuyerComes(buying, learned, upTo),
     books: () => booksOf(buying),
@@ -94,6 +99,10 @@ export async function openFuzzedShop(): Promise<FuzzedShop> {
     },
   }
 }
+
+/** The time that 99 of 100 keep within. */
+export const p99Of = (times: readonly number[]): number =>
+  times.toSorted((one, other) => one - other)[Math.floor(times.length * 0.99)] ?? 0
 
 async function booksOf(buying: Buying): Promise<unknown> {
   const tables = await buying.rows(sql<{ name: string }>`

@@ -32,7 +32,7 @@ export async function exchange(
   const socket = connect({ host: hostname, port: Number(port) })
   const chunks: Buffer[] = []
   let closed = false
-  let heard = 0
+  let heard = performance.now()
   socket.on('data', (chunk) => {
     chunks.push(chunk)
     heard = performance.now()
