@@ -59,7 +59,7 @@ export function judgeOf(document: Document) {
           ? [`is ${type || 'nothing'}, no problem document`]
           : []),
         ...(status >= 400 && body.length > MOST_PROBLEM_BYTES ? [`is a problem of ${body.length} bytes`] : []),
-        ...(status >= 400 ? strangeNames(asJson(body)).map((name) => `has a property ${name}`) : []),
+        ...(status >= 400 ? strangeNames(asJson(body)).map((name) => `has a fact ${name.slice(0, 80)}`) : []),
         ...(status >= 400 && INSIDE.test(body) && INSIDE.test(withoutInjections(body)) ? ['tells of our inside'] : []),
       ]
       if (!documented) return [...told, 'is a status that is not documented']
@@ -80,13 +80,10 @@ const ajvOf = (document: Document, coerceTypes: boolean): Ajv2020 =>
 const pointerTo = (path: readonly string[]): string =>
   `api#/${path.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`
 
-/** Names of properties that nobody of ours chose: a problem document has none that come from a request. */
-function strangeNames(value: unknown): string[] {
-  if (typeof value !== 'object' || value === null) return []
-  return Object.entries(value).flatMap(([name, inner]) => [
-    ...(Array.isArray(value) || /^[a-z][A-Za-z0-9]{1,30}$/.test(name) ? [] : [JSON.stringify(name).slice(0, 80)]),
-    ...strangeNames(inner),
-  ])
+/** Names in a problem document that nobody of ours chose: none of its facts is called as a request wants. */
+function strangeNames(problem: unknown): string[] {
+  const { errors = [], ...facts } = (problem ?? {}) as { errors?: readonly object[] }
+  return [facts, ...errors].flatMap(Object.keys).filter((name) => !/^[a-z][A-Za-z]{1,30}$/.test(name))
 }
 
 /** What was sent may be said again: the name of an option is one of the shop's own. */
