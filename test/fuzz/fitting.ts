@@ -70,7 +70,8 @@ export function fittingBy(resolve: Resolve, learned: Learned) {
     const { properties = {}, required = [], additionalProperties, propertyNames, minProperties = 0, oneOf } = schema
     if (typeof additionalProperties === 'object')
       return fc.dictionary(
-        fitting({ type: 'string', ...propertyNames }) as fc.Arbitrary<string>,
+        // The parser of bodies refuses what poisons a prototype, wherever it stands.
+        (fitting({ type: 'string', ...propertyNames }) as fc.Arbitrary<string>).filter((name) => name !== '__proto__'),
         fitting(additionalProperties),
         { maxKeys: 2, noNullPrototype: true },
       )
