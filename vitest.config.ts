@@ -2,6 +2,11 @@ import { defineConfig } from 'vitest/config'
 
 /** Tests that compare times run after the others, one file at a time: neighbours on the same cores would be what they measure. */
 const TIMED = [
+  'test/chaos/migrations-under-load.test.ts',
+  'test/chaos/failpoints.test.ts',
+  'test/chaos/events.test.ts',
+  'test/chaos/crashes.test.ts',
+  'test/chaos/any-seed.test.ts',
   'test/chaos/login-flood.test.ts',
   'test/chaos/overload.test.ts',
   'test/chaos/poison.test.ts',
