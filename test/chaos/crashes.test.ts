@@ -4,7 +4,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, pay, placeOrder, send, variantOf } from '../kit/buyer.ts'
-import { FULL, SEED, sized } from '../kit/chaos.ts'
+import { SEED, sized } from '../kit/chaos.ts'
 import { violationsIn } from '../kit/checker.ts'
 import { openHistory } from '../kit/history.ts'
 import { startPostgres, type TestPostgres } from '../kit/postgres.ts'
@@ -90,7 +90,7 @@ async function unsafeSettings(): Promise<string[]> {
     .map(({ name, setting }) => `the database has ${name}=${setting}`)
 }
 
-test.runIf(FULL)('P1: what was acknowledged survives kill -9 of services, workers and PostgreSQL', async () => {
+test('P1: what was acknowledged survives kill -9 of services, workers and PostgreSQL', async () => {
   const history = openHistory()
   const unsafe = await unsafeSettings()
   let acknowledged = 0
