@@ -127,7 +127,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   const heard = new Set(consumers.map(({ type }) => type))
   const transport = makeLocalTransport(perform, db, consumers, clock, log, () => retries.wake())
   const events = makeRelay(perform, transport, log)
-  const relay = pump({ name: 'relay', everyMs: 1_000, atLeastMs: 5, run: events.drain })
+  const relay = pump({ name: 'relay', everyMs: 1_000, atLeastMs: 5, run: events.publish })
   const retries = pump({ name: 'retries', everyMs: 1_000, run: transport.retryDue })
   const measures = [
     ...messagingMeasures(db),

@@ -42,19 +42,22 @@ afterEach(async () => {
 function start(on: Reactions) {
   const clock = () => new Date(Date.now() + laterMs)
   const transport = makeLocalTransport(kit.perform, kit.db, consumersOf([on]), clock, kit.log, () => retries.wake())
-  const { drain } = makeRelay(kit.perform, transport, kit.log)
-  const relay = makePump({ name: 'relay', everyMs: 1_000, atLeastMs: 5, run: drain, log: kit.log })
+  const { publish, drain } = makeRelay(kit.perform, transport, kit.log)
+  const relay = makePump({ name: 'relay', everyMs: 1_000, atLeastMs: 5, run: publish, log: kit.log })
   const retries = makePump({ name: 'retries', everyMs: 1_000, run: transport.retryDue, log: kit.log })
+  const retryDue = async () => {
+    while (await transport.retryDue());
+  }
   return {
     relay,
     retries,
     drain,
-    retryDue: transport.retryDue,
+    retryDue,
     /** Tries whatever failed until it is parked. */
     park: async () => {
       for (let times = 0; times < TRIES; times += 1) {
         laterMs += 3_600_000
-        await transport.retryDue()
+        await retryDue()
       }
     },
   }

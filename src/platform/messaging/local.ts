@@ -11,8 +11,8 @@ import type { Transport } from './transport.ts'
 const asRelay = { actor: systemActor, requestId: 'relay' }
 
 export type LocalTransport = Transport & {
-  /** Gives events that failed before another try when their pause is over; returns how many were tried. */
-  readonly retryDue: () => Promise<number>
+  /** Gives the next events that failed before another try, when their pause is over; resolves with whether there may be more. */
+  readonly retryDue: () => Promise<boolean>
 }
 
 /**
@@ -79,13 +79,10 @@ export function makeLocalTransport(
       retrySoon()
     },
     retryDue: async () => {
-      for (let tried = 0; ; ) {
-        const due = await claimDue(db, clock())
-        if (due.length === 0) return tried
-        await failpoint('delivery.leased')
-        for (const { consumer, event, failures } of due) await tryAlone(consumer, event, failures)
-        tried += due.length
-      }
+      const due = await claimDue(db, clock())
+      if (due.length > 0) await failpoint('delivery.leased')
+      for (const { consumer, event, failures } of due) await tryAlone(consumer, event, failures)
+      return due.length > 0
     },
   }
 }

@@ -11,6 +11,8 @@ const BATCH = 100
 type EventRow = Omit<StoredEvent, 'requestId' | 'occurredAt'> & { request_id: string; occurred_at: Date }
 
 export type Relay = {
+  /** Publishes the next batch of what is unpublished; resolves with whether there may be more. */
+  readonly publish: () => Promise<boolean>
   /** Publishes what is unpublished until nothing is left; returns how many events that were. */
   readonly drain: () => Promise<number>
 }
@@ -40,15 +42,19 @@ export function makeRelay(perform: Perform, transport: Transport, log: Log): Rel
     return events
   }
 
+  const publishNext = () =>
+    publishBatch().catch((error) => {
+      log.warn({ err: error }, 'a batch of events failed, delivering it to each consumer by itself')
+      return publishApart()
+    })
+
   return {
+    publish: async () => (await publishNext()).length === BATCH,
     drain: async () => {
       for (let total = 0; ; ) {
-        const published = await publishBatch().catch((error) => {
-          log.warn({ err: error }, 'a batch of events failed, delivering it to each consumer by itself')
-          return publishApart()
-        })
-        total += published.length
-        if (published.length < BATCH) return total
+        const { length } = await publishNext()
+        total += length
+        if (length < BATCH) return total
       }
     },
   }
