@@ -2,12 +2,13 @@ import { globSync, readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { jobsLeft } from '../kit/at-rest.ts'
+import { ROUGH, refuseWhatWaits } from '../kit/banks.ts'
 import { variantOf } from '../kit/buyer.ts'
 import { FULL, SEED } from '../kit/chaos.ts'
 import { violationsIn } from '../kit/checker.ts'
 import { openHistory } from '../kit/history.ts'
 import { drawMishaps, happen, heal, type Mishap } from '../kit/mishaps.ts'
-import { CANARY, live, ROUGH, type Run, refuseWhatWaits } from '../kit/people.ts'
+import { CANARY, live, type Run } from '../kit/people.ts'
 import { openShopToBreak, type ShopToBreak } from '../kit/shop-to-break.ts'
 import { verdict } from '../kit/verdict.ts'
 import { audited, mailsDue, mailsSent, readBooks } from '../kit/witnesses.ts'
@@ -74,7 +75,7 @@ async function judged(
   history: ReturnType<ReturnType<typeof openHistory>['read']>,
 ): Promise<string[]> {
   const { cluster, postgres, smtp } = shop
-  await refuseWhatWaits(shop)
+  await refuseWhatWaits(cluster)
   await restedAfter(shop)
   const reconciled = await cluster.stoa('reconcile', '--json')
   await restedAfter(shop)

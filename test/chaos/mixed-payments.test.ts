@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { approve, CARDS, dispute, ROUGH, refuseWhatWaits } from '../kit/banks.ts'
 import { fillCart, placeOrder, type Reply, send, variantOf } from '../kit/buyer.ts'
 import { testDatabase } from '../kit/database.ts'
 import { seeded } from '../kit/seeded.ts'
-import type { Fault, FaultRule } from '../kit/stripe/faults.ts'
 import { payByStripe, type StripeCluster, startStripeCluster } from '../kit/stripe-cluster.ts'
 
 /**
@@ -31,32 +31,6 @@ afterAll(async () => {
 
 const random = seeded(SEED)
 const oneOf = <One>(all: readonly One[]): One => all[Math.floor(random() * all.length)] as One
-
-const FAULTS: readonly (readonly [Fault, rate: number])[] = [
-  [{ kind: 'error', at: 'before' }, 0.02],
-  [{ kind: 'error', at: 'after' }, 0.01],
-  [{ kind: 'error', at: 'after', kept: false }, 0.02],
-  [{ kind: 'rate-limit' }, 0.02],
-  [{ kind: 'silence', at: 'after', delayMs: 4_000 }, 0.02],
-  [{ kind: 'silence', at: 'before', delayMs: 3_000 }, 0.01],
-  [{ kind: 'reset', at: 'before' }, 0.02],
-  [{ kind: 'reset', at: 'after' }, 0.02],
-  [{ kind: 'html', status: 502, at: 'after' }, 0.01],
-  [{ kind: 'html', status: 200, at: 'before' }, 0.01],
-  [{ kind: 'cut' }, 0.01],
-]
-const ROUGH: readonly FaultRule[] = FAULTS.map(([fault, rate]) => ({ rate, match: { path: '^/v1/' }, fault }))
-
-const CARDS = [
-  ...Array.from({ length: 8 }, () => 'pm_card_visa'),
-  'pm_card_chargeDeclined',
-  'pm_card_authenticationRequired',
-  'pm_processing',
-  'pm_processing_fail',
-  'pm_card_createDispute',
-  'pm_card_pendingRefund',
-  'pm_card_refundFail',
-]
 
 type Order = Reply['body']
 type Tally = { placed: number; paid: number; refunds: number; kills: number; disputes: number; surprises: string[] }
@@ -91,7 +65,7 @@ async function buy(run: Run, variants: readonly string[]): Promise<void> {
     const [token, attemptKey] = [oneOf(CARDS), randomUUID()]
     const { body } = await insist(run, (url) => payByStripe(url, order, token, attemptKey))
     if (body?.status === 'succeeded') run.tally.paid += 1
-    if (body?.status === 'requiresAction') await approve(order)
+    if (body?.status === 'requiresAction') await approve(cluster, order.payment.id, random)
     if (body?.status !== 'declined') return
   }
   if (random() < 0.5)
@@ -99,24 +73,6 @@ async function buy(run: Run, variants: readonly string[]): Promise<void> {
 }
 
 const proof = (order: Order) => ({ 'x-order-token': order.token, 'idempotency-key': randomUUID() })
-
-/** The buyer approves or refuses at their bank, or goes away. */
-async function approve(order: Order): Promise<void> {
-  const asked = (await cluster.stripe.command('events')).findLast(
-    ({ type, data }) =>
-      type === 'payment_intent.requires_action' && data.object.metadata.paymentId === order.payment.id,
-  )
-  if (asked && random() < 0.8)
-    await cluster.stripe
-      .command('authenticate', asked.data.object.id, random() < 0.7 ? 'approve' : 'refuse')
-      .catch(() => {})
-}
-
-/** Nobody comes back to the approvals that were left: their banks give up. */
-async function refuseWhatWaits(): Promise<void> {
-  const asked = (await cluster.stripe.command('events')).filter(({ type }) => type === 'payment_intent.requires_action')
-  for (const { data } of asked) await cluster.stripe.command('authenticate', data.object.id, 'refuse').catch(() => {})
-}
 
 /** Staff: refunds and cancellations of orders that are paid, or are not. */
 async function serve(run: Run): Promise<void> {
@@ -133,21 +89,6 @@ async function serve(run: Run): Promise<void> {
         ]
   const { status } = await insist(run, (url) => send(url, 'POST', path, body, headers))
   if (status === 201) run.tally.refunds += 1
-}
-
-/** What happens at Stripe without anybody asking through us: disputes come and go. */
-async function happen(run: Run): Promise<void> {
-  await pause(1_500)
-  const { intents } = await cluster.stripe.command('ledger')
-  const paid = Object.entries(intents).filter(([, { captured, refunded, disputed }]) => captured > refunded + disputed)
-  const [id] = oneOf(paid) ?? []
-  if (id === undefined) return
-  const dispute = await cluster.stripe.command('dispute', id).catch(() => undefined)
-  if (!dispute) return
-  run.tally.disputes += 1
-  await pause(500)
-  if (random() < 0.7)
-    await cluster.stripe.command('closeDispute', dispute.id, random() < 0.5 ? 'won' : 'lost').catch(() => {})
 }
 
 /** One of the processes dies, and comes again. */
@@ -177,7 +118,9 @@ test(
       [
         ...Array.from({ length: BUYERS }, () => during(run, () => buy(run, variants))),
         during(run, () => serve(run)),
-        during(run, () => happen(run)),
+        during(run, async () => {
+          if (await dispute(cluster, random)) tally.disputes += 1
+        }),
         during(run, () => kill(run)),
         during(run, async () => {
           await pause(240_000)
@@ -187,7 +130,7 @@ test(
     )
     await cluster.stripe.command('clearFaults')
     await cluster.stripe.command('webhooks', { jitterMs: 0, duplicateRate: 0, dropRate: 0 })
-    await refuseWhatWaits()
+    await refuseWhatWaits(cluster)
     await cluster.comeToRest(120_000)
     const reconciled = await cluster.stoa('reconcile', '--json')
     expect({ code: reconciled.code, output: reconciled.code === 0 ? '' : reconciled.output }).toEqual({

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
+import { approve, CARDS, dispute } from './banks.ts'
 import { fillCart, type Line, placeOrder, type Reply, send } from './buyer.ts'
 import type { Asked, History } from './history.ts'
 import { seeded } from './seeded.ts'
 import type { ShopToBreak } from './shop-to-break.ts'
-import type { FaultRule } from './stripe/faults.ts'
 import { payByStripe } from './stripe-cluster.ts'
 
 type Order = Reply['body']
@@ -41,33 +41,6 @@ const ADDRESS = {
   postalCode: 'N1 1AA',
   countryCode: 'GB',
 }
-
-export const ROUGH: readonly FaultRule[] = (
-  [
-    [{ kind: 'error', at: 'before' }, 0.02],
-    [{ kind: 'error', at: 'after' }, 0.01],
-    [{ kind: 'error', at: 'after', kept: false }, 0.02],
-    [{ kind: 'rate-limit' }, 0.02],
-    [{ kind: 'silence', at: 'after', delayMs: 4_000 }, 0.02],
-    [{ kind: 'silence', at: 'before', delayMs: 3_000 }, 0.01],
-    [{ kind: 'reset', at: 'before' }, 0.02],
-    [{ kind: 'reset', at: 'after' }, 0.02],
-    [{ kind: 'html', status: 502, at: 'after' }, 0.01],
-    [{ kind: 'html', status: 200, at: 'before' }, 0.01],
-    [{ kind: 'cut' }, 0.01],
-  ] as const
-).map(([fault, rate]) => ({ rate, match: { path: '^/v1/' }, fault }))
-
-const CARDS = [
-  ...Array.from({ length: 8 }, () => 'pm_card_visa'),
-  'pm_card_chargeDeclined',
-  'pm_card_authenticationRequired',
-  'pm_processing',
-  'pm_processing_fail',
-  'pm_card_createDispute',
-  'pm_card_pendingRefund',
-  'pm_card_refundFail',
-]
 
 const personOf = (run: Run, number: number): Person => {
   const random = seeded(run.seed * 1_000 + number)
@@ -118,22 +91,11 @@ async function buy(person: Person): Promise<void> {
   for (let tries = 0; tries < 4; tries += 1) {
     const token = oneOf(CARDS)
     const { body } = await insist(person, payment, (url, key) => payByStripe(url, order, token, key))
-    if (body?.status === 'requiresAction') await approve(person, order)
+    if (body?.status === 'requiresAction') await approve(run.shop.cluster, order.payment.id, random)
     if (body?.status !== 'declined') break
   }
   if (random() < 0.15)
     notice(person, await send(urlOf(person), 'POST', `/v1/orders/${order.id}/cancellation`, {}, proof(order)))
-}
-
-/** Approves or refuses at their bank, or goes away. */
-async function approve({ run, random }: Person, order: Order): Promise<void> {
-  const { stripe } = run.shop.cluster
-  const asked = (await stripe.command('events')).findLast(
-    ({ type, data }) =>
-      type === 'payment_intent.requires_action' && data.object.metadata.paymentId === order.payment.id,
-  )
-  if (asked && random() < 0.8)
-    await stripe.command('authenticate', asked.data.object.id, random() < 0.7 ? 'approve' : 'refuse').catch(() => {})
 }
 
 /** Staff: captures, refunds by amount and by lines, shipments, cancellations, and counts. */
@@ -178,19 +140,6 @@ async function serve(person: Person): Promise<void> {
   await oneOf(duties)()
 }
 
-/** What happens at Stripe without anybody asking through us: disputes come and go. */
-async function dispute({ run, random, oneOf }: Person): Promise<void> {
-  await pause(1_500)
-  const { stripe } = run.shop.cluster
-  const { intents } = await stripe.command('ledger')
-  const paid = Object.entries(intents).filter(([, { captured, refunded, disputed }]) => captured > refunded + disputed)
-  const [id] = oneOf(paid) ?? []
-  const opened = id === undefined ? undefined : await stripe.command('dispute', id).catch(() => undefined)
-  if (!opened) return
-  await pause(500)
-  if (random() < 0.7) await stripe.command('closeDispute', opened.id, random() < 0.5 ? 'won' : 'lost').catch(() => {})
-}
-
 /** Buyers, staff and banks at once, until the run is over. */
 export async function live(run: Run, buyers: number): Promise<void> {
   const during = async (number: number, step: (person: Person) => Promise<void>) => {
@@ -199,12 +148,6 @@ export async function live(run: Run, buyers: number): Promise<void> {
   await Promise.all([
     ...Array.from({ length: buyers }, (_, number) => during(number, buy)),
     ...[100, 101].map((number) => during(number, serve)),
-    during(200, dispute),
+    during(200, async ({ random }) => void (await dispute(run.shop.cluster, random))),
   ])
-}
-
-/** Nobody comes back to the approvals that were left: their banks give up. */
-export async function refuseWhatWaits({ cluster: { stripe } }: ShopToBreak): Promise<void> {
-  const asked = (await stripe.command('events')).filter(({ type }) => type === 'payment_intent.requires_action')
-  for (const { data } of asked) await stripe.command('authenticate', data.object.id, 'refuse').catch(() => {})
 }
