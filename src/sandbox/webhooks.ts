@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto'
 import { Agent, request } from 'node:http'
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https'
 import type { SandboxEvent } from './ledger.ts'
+import { seeded } from './seeded.ts'
 
 const ANSWER_WITHIN_MS = 10_000
 const LONGEST_BACKOFF_MS = 60_000
@@ -71,16 +72,5 @@ export function openCourier(options: {
       for (const timer of timers) clearTimeout(timer)
       agent.destroy()
     },
-  }
-}
-
-/** Numbers in [0, 1) that are the same for the same seed (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
   }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { seeded } from '#src/sandbox/seeded.ts'
 import { ADDRESS, type Line, placeOrder, send, variantOf } from '../kit/buyer.ts'
 import {
   type Cart,
@@ -17,7 +18,6 @@ import {
 import { SEED, sized } from '../kit/chaos.ts'
 import { type TestDatabase, testDatabase } from '../kit/database.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
-import { seeded } from '../kit/seeded.ts'
 import { verdict } from '../kit/verdict.ts'
 
 vi.setConfig({ testTimeout: 120_000 })

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, test, vi } from 'vitest'
+import { seeded } from '#src/sandbox/seeded.ts'
 import { fillCart, type Line, placeOrder, type Reply, send } from '../kit/buyer.ts'
 import { FULL, SEED, sized } from '../kit/chaos.ts'
 import { testDatabase } from '../kit/database.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
-import { seeded } from '../kit/seeded.ts'
 import { verdict } from '../kit/verdict.ts'
 
 vi.setConfig({ testTimeout: 300_000 })

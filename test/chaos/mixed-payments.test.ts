@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { seeded } from '#src/sandbox/seeded.ts'
 import { approve, CARDS, dispute, ROUGH, refuseWhatWaits } from '../kit/banks.ts'
 import { fillCart, placeOrder, type Reply, send, variantOf } from '../kit/buyer.ts'
 import { testDatabase } from '../kit/database.ts'
-import { seeded } from '../kit/seeded.ts'
 import { payByStripe, type StripeCluster, startStripeCluster } from '../kit/stripe-cluster.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { seeded } from '#src/sandbox/seeded.ts'
 import { SEED, sized } from '../kit/chaos.ts'
-import { seeded } from '../kit/seeded.ts'
 import { afterwards, anySchedule, type Pace, runCopies, type Schedule, tellTheRest } from '../kit/stripe-copies.ts'
 import { different, type Model, type ModelShop, modelShops } from '../kit/stripe-models.ts'
 import { SCENARIOS } from '../kit/stripe-scenarios.ts'

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { seeded } from '../kit/seeded.ts'
+import { seeded } from '#src/sandbox/seeded.ts'
 import { anySchedule, runCopies } from '../kit/stripe-copies.ts'
 import { different, type Model, type ModelShop, modelShops } from '../kit/stripe-models.ts'
 import { type StripeShop, stripeShop, type Two, twoInstances, violationsOf, type Webhook } from '../kit/stripe-shop.ts'

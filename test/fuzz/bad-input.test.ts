@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { seeded } from '#src/sandbox/seeded.ts'
 import { SEED, sized } from '../kit/chaos.ts'
-import { seeded } from '../kit/seeded.ts'
 import { verdict } from '../kit/verdict.ts'
 import { boundsMissingIn } from './bounds.ts'
 import { faultsBy } from './faults.ts'

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, test } from 'vitest'
+import { seeded } from '#src/sandbox/seeded.ts'
 import { SEED, sized } from '../kit/chaos.ts'
-import { seeded } from '../kit/seeded.ts'
 import { verdict } from '../kit/verdict.ts'
 import { ATTACKS, type Attack, slowAttacks } from './attacks.ts'
 import { deformed } from './deformed.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, test } from 'vitest'
+import { seeded } from '#src/sandbox/seeded.ts'
 import { SEED, sized } from '../kit/chaos.ts'
-import { seeded } from '../kit/seeded.ts'
 import { verdict } from '../kit/verdict.ts'
 import { curlOf, type Headers } from './asks.ts'
 import { type FuzzedShop, openFuzzedShop } from './fuzzed-shop.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { seeded } from '#src/sandbox/seeded.ts'
 import type { ShopProcess } from './processes.ts'
-import { seeded } from './seeded.ts'
 import type { ShopToBreak } from './shop-to-break.ts'
 import type { Toxic } from './toxics.ts'
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
+import { seeded } from '#src/sandbox/seeded.ts'
 import { approve, CARDS, dispute } from './banks.ts'
 import { fillCart, type Line, placeOrder, type Reply, send } from './buyer.ts'
 import type { Asked, History } from './history.ts'
-import { seeded } from './seeded.ts'
 import type { ShopToBreak } from './shop-to-break.ts'
 import { payByStripe } from './stripe-cluster.ts'
 

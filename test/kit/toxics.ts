@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { seeded } from './seeded.ts'
+import { seeded } from '#src/sandbox/seeded.ts'
 
 /** What goes wrong between two machines. All but `black-hole` and `errors` work on what the server answers. */
 export type Toxic =

@@ -7,9 +7,9 @@ import { consumersOf } from '#platform/messaging/consume.ts'
 import { listDeadLetters, replayDeadLetter } from '#platform/messaging/dead-letters.ts'
 import { makeLocalTransport } from '#platform/messaging/local.ts'
 import { makeRelay } from '#platform/messaging/relay.ts'
+import { seeded } from '#src/sandbox/seeded.ts'
 import { SEED, sized } from '../kit/chaos.ts'
 import { command, testPlatform } from '../kit/platform.ts'
-import { seeded } from '../kit/seeded.ts'
 import { verdict } from '../kit/verdict.ts'
 
 let kit: Awaited<ReturnType<typeof testPlatform>>

@@ -1,4 +1,4 @@
-import { seeded } from '../seeded.ts'
+import { seeded } from '#src/sandbox/seeded.ts'
 
 /** Whether the fault comes before the operation, which then never runs, or after it, whose answer is lost. */
 type Moment = { readonly at: 'before' | 'after' }

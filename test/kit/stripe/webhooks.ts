@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { Agent, request } from 'node:http'
-import { seeded } from '../seeded.ts'
+import { seeded } from '#src/sandbox/seeded.ts'
 import type { Books, StripeEvent } from './books.ts'
 
 const ANSWER_WITHIN_MS = 10_000
