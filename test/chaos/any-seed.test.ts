@@ -1,4 +1,3 @@
-import { globSync, readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { jobsLeft } from '../kit/at-rest.ts'
@@ -6,6 +5,7 @@ import { ROUGH, refuseWhatWaits } from '../kit/banks.ts'
 import { variantOf } from '../kit/buyer.ts'
 import { FULL, SEED } from '../kit/chaos.ts'
 import { violationsIn } from '../kit/checker.ts'
+import { namedPlaces } from '../kit/failpoints.ts'
 import { openHistory } from '../kit/history.ts'
 import { drawMishaps, happen, heal, type Mishap } from '../kit/mishaps.ts'
 import { CANARY, live, type Run } from '../kit/people.ts'
@@ -24,13 +24,7 @@ const MISHAPS = Number(process.env.CHAOS_MISHAPS ?? 14)
 const SEEDS = Array.from({ length: 10 }, (_, i) => SEED + i)
 const BUYERS = 6
 const UNDISTURBED_MS = 500
-const PLACES = [
-  ...new Set(
-    globSync('src/**/*.ts').flatMap((file) =>
-      [...readFileSync(file, 'utf8').matchAll(/failpoint\('([^']+)'\)/g)].map(([, place]) => place as string),
-    ),
-  ),
-].sort()
+const PLACES = [...new Set(namedPlaces())]
 /** Where something was done, over all seeds. */
 const hit = new Set<string>()
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -9,6 +9,7 @@ import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, pay, placeOrder, send, variantOf } from '../kit/buyer.ts'
 import { SEED, sized } from '../kit/chaos.ts'
 import { violationsIn } from '../kit/checker.ts'
+import { namedPlaces } from '../kit/failpoints.ts'
 import { type History, openHistory } from '../kit/history.ts'
 import { startPostgres, type TestPostgres } from '../kit/postgres.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
@@ -176,10 +177,7 @@ test('P1: the process or PostgreSQL dies at each place of a purchase, and nothin
 }, 240_000)
 
 test('there is no other place, and each is killed at', () => {
-  const named = globSync('src/**/*.ts').flatMap((file) => [
-    ...readFileSync(file, 'utf8').matchAll(/failpoint\('([^']+)'\)/g),
-  ])
-  const places = named.map(([, place]) => place as string).sort()
+  const places = namedPlaces()
   expect(places).toEqual([...PLACES, ...Object.keys(ELSEWHERE)].sort())
   const documented = readFileSync('docs/development.md', 'utf8')
   for (const place of places) expect(documented).toContain(`\`${place}\``)

@@ -1,4 +1,5 @@
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { breakAt } from '#platform/resilience/failpoints.ts'
 
 /**
@@ -9,6 +10,7 @@ import { breakAt } from '#platform/resilience/failpoints.ts'
 type Action = { readonly kind: 'pass' | 'kill' | 'error' } | { readonly kind: 'delay'; readonly ms: number }
 
 const ENTRY = /^\s*([a-z][a-z.-]*)=(?:(kill|error)|delay:(\d{1,6}))\s*$/
+const ROOT = join(import.meta.dirname, '../..')
 let actions: ReadonlyMap<string, Action> = new Map()
 const passed = new Set<string>()
 
@@ -17,6 +19,13 @@ export function enableFailpoints(spec: string): void {
   const entries = spec.split(';').filter((entry) => entry.trim() !== '')
   actions = new Map(entries.map(readEntry))
 }
+
+/** Every place that the product names, each as often as it does, in order. */
+export const namedPlaces = (): string[] =>
+  globSync('src/**/*.ts', { cwd: ROOT })
+    .flatMap((file) => [...readFileSync(join(ROOT, file), 'utf8').matchAll(/failpoint\('([^']+)'\)/g)])
+    .map(([, place]) => place as string)
+    .sort()
 
 function readEntry(entry: string): [string, Action] {
   const [, name = '', kind, ms] = ENTRY.exec(entry) ?? []

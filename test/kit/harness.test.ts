@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -19,6 +19,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await cluster?.stop()
   await postgres?.stop()
+  rmSync(passed, { force: true })
 })
 
 const url = () => cluster.services[0].url
