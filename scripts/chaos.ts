@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import pc from 'picocolors'
 import { table } from '../src/cli/table.ts'
-import { publish, readProof, rowsIn } from './proof.ts'
+import { inOrder, publish, readProof, rowsIn } from './proof.ts'
 
 const LOOK_EVERY_MS = 500
 
@@ -66,17 +66,15 @@ else
   console.log(
     table([
       ['', 'tried', 'n', 'violations', 'p99', 'seed', ''].map((text) => pc.bold(text)),
-      ...found
-        .toSorted((a, b) => Number(a.promise.slice(1)) - Number(b.promise.slice(1)))
-        .map((row) => [
-          row.promise,
-          row.tried,
-          row.n,
-          row.violations,
-          ms(row.p99Ms),
-          row.seed ?? '',
-          mark(row.violations),
-        ]),
+      ...inOrder(found).map((row) => [
+        row.promise,
+        row.tried,
+        row.n,
+        row.violations,
+        ms(row.p99Ms),
+        row.seed ?? '',
+        mark(row.violations),
+      ]),
     ]),
   )
 if (!passed) {

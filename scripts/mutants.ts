@@ -4,15 +4,14 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, globSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import pc from 'picocolors'
 import { table } from '../src/cli/table.ts'
-import { type Mutant, nameOf, publish, readProof, rowsIn } from './proof.ts'
+import { inOrder, type Mutant, nameOf, type Planted, publish, ROOT, readPatches, readProof, rowsIn } from './proof.ts'
 
-const ROOT = join(import.meta.dirname, '..')
 const LIMIT_MS = 240_000
 const NOT_COPIED = new Set(['node_modules', '.git', '.stoa', 'coverage'])
 
@@ -34,26 +33,15 @@ function copyCheckout(): void {
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
 }
 
-type Planted = { readonly promise: string; readonly patch: string; readonly test: string; readonly options: string[] }
-
-/** What a patch says of itself above the difference: `Promise: P2`, and `Test: -t 'name'` when one test is enough. */
-function read(patch: string): Planted {
-  const [head = ''] = readFileSync(join(ROOT, patch), 'utf8').split(/^diff /m)
-  const promise = /^Promise: (P\d+)$/m.exec(head)?.[1]
-  if (!promise) throw new Error(`${patch} does not say which promise it breaks: a line "Promise: P2"`)
-  const name = /^Test: -t '(.+)'$/m.exec(head)?.[1]
-  const test = `${patch.split('/').slice(0, -1).join('/')}/${basename(patch).split('.')[0]}.test.ts`
-  return { promise, patch, test, options: name ? ['-t', name] : [] }
-}
-
 /** Plants the bug, runs its test, and digs it out again; how many violations the test told of, null when it passed. */
-function plant({ promise, patch, test, options }: Planted): number | null {
+function plant({ promise, patch, test, name }: Planted): number | null {
   const apply = (...how: string[]) => execFileSync('git', ['apply', ...how, join(ROOT, patch)], { cwd: copy })
   const [noted, report] = [join(copy, 'verdicts'), join(copy, 'report.json')]
   for (const file of [noted, report]) rmSync(file, { force: true })
   apply()
   try {
     const { CHAOS, ...env } = process.env
+    const options = name ? ['-t', name] : []
     const reporting = ['--reporter=json', `--outputFile=${report}`]
     const { error } = spawnSync('vitest', ['run', test, ...options, ...reporting], {
       cwd: copy,
@@ -73,10 +61,9 @@ function plant({ promise, patch, test, options }: Planted): number | null {
 }
 
 copyCheckout()
-const planted = globSync('test/**/*.patch', { cwd: ROOT })
-  .map(read)
-  .filter(({ promise, patch }) => promise === values.only || patch.includes(values.only))
-  .toSorted((a, b) => Number(a.promise.slice(1)) - Number(b.promise.slice(1)))
+const planted = inOrder(
+  readPatches().filter(({ promise, patch }) => promise === values.only || patch.includes(values.only)),
+)
 const mutants: Mutant[] = []
 for (const [index, one] of planted.entries()) {
   const from = performance.now()

@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 
 /** What Stoa promises, as the published table says it. */
 export const PROMISES: Readonly<Record<string, string>> = {
@@ -47,7 +47,7 @@ export type Mutant = { readonly promise: string; readonly patch: string; readonl
 /** What was published last: the rows of `make chaos`, the planted bugs of `make mutants`. */
 export type Proof = { readonly date: string; readonly rows: readonly Row[]; readonly mutants: readonly Mutant[] }
 
-const ROOT = join(import.meta.dirname, '..')
+export const ROOT = join(import.meta.dirname, '..')
 const PROOF = join(ROOT, 'docs/proof.json')
 const PAGES: readonly (readonly [file: string, render: (proof: Proof) => string])[] = [
   ['README.md', summary],
@@ -84,6 +84,31 @@ function withTable(text: string, table: string): string {
   return text.replace(BLOCK, (_, before, after) => `${before}\n${table}\n${after}`)
 }
 
+/** By the number of the promise. */
+export const inOrder = <One extends { readonly promise: string }>(all: readonly One[]): One[] =>
+  all.toSorted((a, b) => Number(a.promise.slice(1)) - Number(b.promise.slice(1)))
+
+/** A bug that is kept as a patch, as its first lines describe it: the test beside it finds it. */
+export type Planted = {
+  readonly patch: string
+  readonly bug: string
+  readonly promise: string
+  readonly test: string
+  /** Of the one test that is enough, if there is one. */
+  readonly name: string | undefined
+}
+
+/** Every kept bug. Throws for one without a line `Promise: P2`; `Test: -t 'name'` is for those that one test finds. */
+export const readPatches = (): Planted[] =>
+  globSync('test/**/*.patch', { cwd: ROOT }).map((patch) => {
+    const [head = ''] = readFileSync(join(ROOT, patch), 'utf8').split(/^diff /m)
+    const promise = /^Promise: (P\d+)$/m.exec(head)?.[1]
+    if (!promise) throw new Error(`${patch} does not say which promise it breaks: a line "Promise: P2"`)
+    const bug = (head.split('\nPromise:')[0] ?? '').trim()
+    const test = join(dirname(patch), `${basename(patch).split('.')[0]}.test.ts`)
+    return { patch, bug, promise, test, name: /^Test: -t '(.+)'$/m.exec(head)?.[1] }
+  })
+
 const figures = (n: number): string => n.toLocaleString('en')
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0)
 const markdown = (rows: readonly (readonly string[])[]): string =>
@@ -110,8 +135,6 @@ function summary({ rows, mutants }: Proof): string {
 
 /** All that was tried, and every planted bug. */
 function details({ rows, mutants }: Proof): string {
-  const inOrder = <One extends { promise: string }>(all: readonly One[]) =>
-    all.toSorted((a, b) => Number(a.promise.slice(1)) - Number(b.promise.slice(1)))
   const tried = inOrder(rows).map(({ promise, tried, n, violations, p99Ms, seed }) => [
     ...[promise, tried, figures(n), figures(violations)],
     ...[p99Ms === undefined ? '' : `${figures(Math.round(p99Ms))} ms`, seed === undefined ? '' : String(seed)],
