@@ -2,15 +2,14 @@ import { execFileSync } from 'node:child_process'
 import { chownSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { makeShopDatabase } from '#platform/db/roles.ts'
 import { freePort } from './free-port.ts'
-import { endOf, isGone, type Launched, launchProgram } from './launch.ts'
+import { endOf, launchProgram } from './launch.ts'
+import { takesConnections } from './postgres.ts'
 import type { DatabaseUrls } from './processes.ts'
 
 const BIN = '/usr/lib/postgresql/15/bin'
-const READY_MS = 30_000
 
 /** Whether the oldest PostgreSQL that we support is installed here, as Debian packs it. */
 export const hasDebianPostgres = existsSync(join(BIN, 'postgres'))
@@ -35,7 +34,10 @@ export async function startDebianPostgres(): Promise<DebianPostgres> {
   const settings = ['-p', String(port), '-k', dataDir, '-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off']
   const server = launchProgram(join(BIN, 'postgres'), ['-D', dataDir, ...settings], as)
   const urlOf = (role: string, database: string) => `postgres://${role}@127.0.0.1:${port}/${database}`
-  const admin = await connectTo(urlOf('postgres', 'postgres'), server)
+  await takesConnections(urlOf('postgres', 'postgres'), server)
+  const admin = new pg.Client({ connectionString: urlOf('postgres', 'postgres') })
+  admin.on('error', () => {})
+  await admin.connect()
   return {
     makeDatabase: async (name) => {
       await makeShopDatabase(admin, name)
@@ -47,20 +49,4 @@ export async function startDebianPostgres(): Promise<DebianPostgres> {
       rmSync(dataDir, { recursive: true, force: true })
     },
   }
-}
-
-async function connectTo(url: string, { child, output }: Launched): Promise<pg.Client> {
-  for (const until = Date.now() + READY_MS; Date.now() < until; await pause(20)) {
-    if (isGone(child)) throw new Error(`PostgreSQL ended:\n${output()}`)
-    const client = new pg.Client({ connectionString: url })
-    client.on('error', () => {})
-    if (
-      await client.connect().then(
-        () => true,
-        () => false,
-      )
-    )
-      return client
-  }
-  throw new Error(`PostgreSQL does not take connections:\n${output()}`)
 }

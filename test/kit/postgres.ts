@@ -138,7 +138,8 @@ function statOf(pid: number): { state: string; parent: number } {
   }
 }
 
-async function takesConnections(url: string, { child, output }: Launched): Promise<void> {
+/** Waits until a PostgreSQL takes connections; fails with what it printed when it ends first or takes too long. */
+export async function takesConnections(url: string, { child, output }: Launched): Promise<void> {
   for (const until = Date.now() + READY_MS; Date.now() < until; await pause(20)) {
     if (isGone(child)) throw new Error(`PostgreSQL ended:\n${output()}`)
     const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 1_000 })

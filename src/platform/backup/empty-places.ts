@@ -1,10 +1,11 @@
-import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { startEmbedded } from '#platform/db/embedded.ts'
 import { isServer, readPidFile } from '#platform/db/embedded-server.ts'
+import { renameForGood } from '#platform/files/rename-for-good.ts'
 
 /** An empty database for a backup to go into: kept when all went well, and else as it was before. It is closed by either. */
 export type EmptyPlace = {
@@ -44,9 +45,7 @@ export async function emptyFolder(dataDir: string): Promise<EmptyPlace> {
     place: dataDir,
     keep: async () => {
       await server.stop()
-      await rename(unfinished, dataDir)
-      const folder = await open(dirname(dataDir))
-      await folder.sync().finally(() => folder.close())
+      await renameForGood(unfinished, dataDir)
     },
     discard: () => server.stop().then(remove),
   }

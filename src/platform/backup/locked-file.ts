@@ -1,11 +1,11 @@
 import { createReadStream, createWriteStream } from 'node:fs'
-import { open, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open, rm, stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { ReadableStream } from 'node:stream/web'
 import { constants, createGunzip, createGzip } from 'node:zlib'
 import { Decrypter, Encrypter, type Identity } from 'age-encryption'
+import { renameForGood } from '#platform/files/rename-for-good.ts'
 
 /** A locked file that stands under a temporary name until `keep` gives it its own. */
 export type Draft = {
@@ -51,22 +51,13 @@ export async function lockFile(
         signal,
       }),
     ])
-    const keep = async () => {
-      await rename(draft, path)
-      await syncFolder(dirname(path))
-    }
+    const keep = () => renameForGood(draft, path)
     return { bytes: (await stat(draft)).size, identity: { unwrapFileKey: () => fileKey }, path: draft, keep, discard }
   } catch (error) {
     await file.close().catch(() => {})
     await discard()
     throw signal.aborted ? signal.reason : unwritable(path, error)
   }
-}
-
-/** A name is kept by the folder: without this a crash of the machine could take it back. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path)
-  await folder.sync().finally(() => folder.close())
 }
 
 const unwritable = (path: string, error: unknown): unknown =>

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Reader } from '#platform/db/work.ts'
 import type { Encryption } from './encryption.ts'
-import { readRegistry, rowText, type SealedColumn, type SealedTable } from './sealed-columns.ts'
+import { readRegistry, type SealedTable, valuesWithRows } from './sealed-columns.ts'
 
 /** How many values opened, and those that did not, as `schema.table.column:row`. */
 export type Opened = { readonly opened: number; readonly broken: readonly string[] }
@@ -26,14 +26,11 @@ export async function openSealedValues(db: Reader, encryption: Encryption): Prom
   return { opened, broken }
 }
 
-async function* rowsOf(db: Reader, { schema, table, key, columns }: SealedTable): AsyncGenerator<Row> {
-  const wanted = columns.flatMap((column: SealedColumn, at) => [
-    sql`${sql.id(column.column)} as ${sql.id(`value${at}`)}`,
-    sql`${rowText(column)} as ${sql.id(`row${at}`)}`,
-  ])
+async function* rowsOf(db: Reader, sealed: SealedTable): AsyncGenerator<Row> {
+  const { schema, table, key } = sealed
   for (let after: string | undefined; ; ) {
     const { rows } = await sql<Row>`
-      select ${sql.id(key)}::text as key, ${sql.join(wanted)} from ${sql.id(schema, table)}
+      select ${sql.id(key)}::text as key, ${valuesWithRows(sealed)} from ${sql.id(schema, table)}
       ${after === undefined ? sql`` : sql`where ${sql.id(key)} > ${after}`}
       order by ${sql.id(key)} limit ${BATCH_ROWS}`.execute(db)
     if (rows.length === 0) return

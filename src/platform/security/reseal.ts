@@ -3,7 +3,7 @@ import { isLockTimeout } from '#platform/db/errors.ts'
 import type { Reader } from '#platform/db/work.ts'
 import { failpoint } from '#platform/resilience/failpoints.ts'
 import { type Encryption, headerOf } from './encryption.ts'
-import { type Column, rowText, type SealedColumn, type SealedTable } from './sealed-columns.ts'
+import { type Column, type SealedColumn, type SealedTable, valuesWithRows } from './sealed-columns.ts'
 
 /** What sealing a table anew came to. */
 export type Resealed = {
@@ -100,13 +100,9 @@ async function readRows(
   which: RawBuilder<unknown>,
   lock = sql``,
 ): Promise<Row[]> {
-  const { key, columns } = table
-  const wanted = columns.flatMap((column, at) => [
-    sql`${sql.id(column.column)} as ${sql.id(`value${at}`)}`,
-    sql`${rowText(column)} as ${sql.id(`row${at}`)}`,
-  ])
+  const { key } = table
   const { rows } = await sql<Row>`
-    select ${sql.id(key)}::text as key, ${sql.join(wanted)} from ${nameOf(table)}
+    select ${sql.id(key)}::text as key, ${valuesWithRows(table)} from ${nameOf(table)}
     where (${isOld(table, header)}) ${which}
     order by ${sql.id(key)} limit ${BATCH_ROWS} ${lock}`.execute(db)
   return rows

@@ -78,8 +78,16 @@ export async function holdsSealedValues(db: Reader): Promise<boolean> {
   return false
 }
 
-/** The text that a column's values are bound to, in SQL. */
-export function rowText({ row, written }: SealedColumn): RawBuilder<string> {
+/** What to select of a table's sealed columns: `value0`, `row0`, `value1`, …, each value with the text that it is bound to. */
+export const valuesWithRows = ({ columns }: SealedTable): RawBuilder<unknown> =>
+  sql.join(
+    columns.flatMap((column, at) => [
+      sql`${sql.id(column.column)} as ${sql.id(`value${at}`)}`,
+      sql`${rowText(column)} as ${sql.id(`row${at}`)}`,
+    ]),
+  )
+
+function rowText({ row, written }: SealedColumn): RawBuilder<string> {
   if (written === 'text') return sql`${sql.id(row)}::text`
   if (written === 'hex') return sql`encode(${sql.id(row)}, 'hex')`
   return sql`translate(encode(${sql.id(row)}, 'base64'), E'+/=\n', '-_')`
