@@ -16,17 +16,22 @@ export type Balancer = {
 
 /**
  * A load balancer in front of processes, as operators run one: it asks each for /health/ready about five times a second, and
- * hands requests to those that said yes, in turn, over connections that it keeps open. It repeats nothing: what fails is a 502.
+ * hands requests to those that said yes, in turn, over connections that it keeps open. It has asked each
+ * before it is there. It repeats nothing: what fails is a 502.
  */
 export async function startBalancer(urls: readonly string[]): Promise<Balancer> {
   const upstreams = urls.map((url) => ({ url, pool: new Pool(url, { headersTimeout: 10_000 }), isReady: false }))
   let isOpen = true
+  const look = async (one: (typeof upstreams)[number]) => {
+    one.isReady = await isReady(one.url)
+  }
   const watch = async (one: (typeof upstreams)[number]) => {
     while (isOpen) {
-      one.isReady = await isReady(one.url)
       await pause(ASK_EVERY_MS)
+      await look(one)
     }
   }
+  await Promise.all(upstreams.map(look))
   const watching = upstreams.map(watch)
   let turn = 0
   const server = createServer(async (request, response) => {
