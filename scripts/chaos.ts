@@ -1,6 +1,7 @@
 /**
  * `make chaos`: every promise, tried with the figures of the published table, from fresh seeds. `--seed 7` runs a seed again,
- * `--only P2` or `--only last-units` some of it, `--json` prints JSON, `--publish` puts what came of it into README and docs.
+ * `--only P2` or `--only last-units` some of it, `--json` prints JSON, `--publish` puts what came of it into README and docs
+ * (all of it, or of the one promise of `--only`).
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,7 +11,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import pc from 'picocolors'
 import { table } from '../src/cli/table.ts'
-import { inOrder, publish, readProof, rowsIn } from './proof.ts'
+import { inOrder, PROMISES, publishRows, rowsIn } from './proof.ts'
 
 const LOOK_EVERY_MS = 500
 
@@ -24,6 +25,8 @@ const {
     publish: { type: 'boolean', default: false },
   },
 })
+if (values.publish && only && !(only in PROMISES))
+  throw new Error('--publish goes with all of it, or with --only and one promise')
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000))
 const folder = mkdtempSync(join(tmpdir(), 'stoa-chaos-'))
 const [noted, log] = [join(folder, 'verdicts'), join(folder, 'chaos.log')]
@@ -83,4 +86,4 @@ if (!passed) {
     .filter((line) => line.includes(' FAIL '))
   console.error(pc.red(`failed, seed ${seed}:\n${[...new Set(failures)].join('\n')}\nall of it: ${log}`))
   process.exitCode = 1
-} else if (values.publish) publish({ ...readProof(), date: new Date().toISOString().slice(0, 10), rows: found })
+} else if (values.publish) publishRows(found, only || undefined)

@@ -1,6 +1,7 @@
 /**
  * `make mutants`: plants every bug that is kept as a patch beside a test, one after the other in a copy of this checkout, and
- * wants that test to fail. `--only P2` or a part of a file's name, `--json`, `--publish`. Exits 1 when a bug was not found.
+ * wants that test to fail. `--only P2` or a part of a file's name, `--json`, `--publish` (what was not planted now stays as it
+ * was published). Exits 1 when a bug was not found.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -10,7 +11,7 @@ import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import pc from 'picocolors'
 import { table } from '../src/cli/table.ts'
-import { inOrder, type Mutant, nameOf, type Planted, publish, ROOT, readPatches, readProof, rowsIn } from './proof.ts'
+import { inOrder, type Mutant, nameOf, type Planted, publishMutants, ROOT, readPatches, rowsIn } from './proof.ts'
 
 const LIMIT_MS = 240_000
 const NOT_COPIED = new Set(['node_modules', '.git', '.stoa', 'coverage'])
@@ -89,4 +90,4 @@ else
     ]),
   )
 if (mutants.some(({ found }) => found === null)) process.exitCode = 1
-else if (values.publish) publish({ ...readProof(), mutants })
+else if (values.publish) publishMutants(mutants)

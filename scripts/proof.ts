@@ -63,8 +63,21 @@ export function rowsIn(file: string): Row[] {
 
 export const readProof = (): Proof => JSON.parse(readFileSync(PROOF, 'utf8'))
 
+/** Puts what came of `make chaos` in the place of what was published before, of all promises or of the one that was tried. */
+export function publishRows(rows: readonly Row[], promise?: string): void {
+  const others = promise ? readProof().rows.filter((row) => row.promise !== promise) : []
+  const own = promise ? rows.filter((row) => row.promise === promise) : rows
+  publish({ ...readProof(), date: new Date().toISOString().slice(0, 10), rows: inOrder([...others, ...own]) })
+}
+
+/** Adds what came of planted bugs, in the place of what was published of the same; bugs that are no longer kept go. */
+export function publishMutants(mutants: readonly Mutant[]): void {
+  const now = new Map([...readProof().mutants, ...mutants].map((one) => [one.patch, one]))
+  publish({ ...readProof(), mutants: readPatches().flatMap(({ patch }) => now.get(patch) ?? []) })
+}
+
 /** Writes it down, and into the tables of README.md and docs/proof.md. */
-export function publish(proof: Proof): void {
+function publish(proof: Proof): void {
   writeFileSync(PROOF, `${JSON.stringify(proof, null, 2)}\n`)
   for (const [file, render] of PAGES) {
     const path = join(ROOT, file)
