@@ -69,7 +69,7 @@ export async function endOf(child: ChildProcess, signal: NodeJS.Signals): Promis
 export async function answers(url: string, { child, output }: Launched): Promise<void> {
   const until = Date.now() + READY_MS
   while (Date.now() < until) {
-    if (isGone(child)) throw new Error(`It ended with ${child.exitCode ?? child.signalCode}:\n${output()}`)
+    if (isGone(child)) throw new Error(endedWith(child, output()))
     const response = await fetch(url, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined)
     await response?.arrayBuffer()
     if (response && response.status < 500) return
@@ -83,7 +83,10 @@ export async function answers(url: string, { child, output }: Launched): Promise
 export async function prints({ child, output }: Launched, what: RegExp): Promise<void> {
   for (const until = Date.now() + READY_MS; Date.now() < until; await pause(20)) {
     if (what.test(output())) return
-    if (isGone(child)) break
+    if (isGone(child)) throw new Error(endedWith(child, output()))
   }
-  throw new Error(`It did not say ${what}:\n${output()}`)
+  throw new Error(`In ${READY_MS} ms it did not say ${what}:\n${output()}`)
 }
+
+const endedWith = (child: ChildProcess, output: string): string =>
+  `It ended with ${child.exitCode ?? child.signalCode}:\n${output}`
