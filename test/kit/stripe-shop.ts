@@ -172,7 +172,10 @@ const idOf = (call: Promise<{ id: string }>): Promise<string> =>
 export type Two = Awaited<ReturnType<typeof twoInstances>>
 
 /** The same shop as two processes run it: a second instance on its database, both listening. `change` is for the second. */
-export async function twoInstances({ shop }: StripeShop, change: (config: Config) => Config = (config) => config) {
+export async function twoInstances(
+  { shop }: Pick<StripeShop, 'shop'>,
+  change: (config: Config) => Config = (config) => config,
+) {
   const { app, clock, databaseUrl } = shop
   const log = makeLog({ level: app.config.logLevel, sync: true })
   const twin = await buildApp(change(app.config), { databaseUrl, clock: () => clock.now, log })
