@@ -8,23 +8,28 @@ import { makeOwner, stockShelves } from './first-run.ts'
 import { welcome } from './welcome.ts'
 
 const TWICE_MS = 500
+/** What closing everything may take once the drain is over: longer than any statement, within what orchestrators wait. */
+const LEAVE_MS = 15_000
 
 type Duties = { readonly listen: boolean; readonly work: boolean }
 type Opened = { close(): Promise<unknown> }[]
 
 /**
  * The process: starts what the shop needs, in order, and runs until SIGINT or SIGTERM; then ends requests, background work
- * and database in that order and leaves with 0. A later signal leaves at once; the embedded database ends in any case.
+ * and database in that order and leaves with 0. What has not ended 15 s after the drain, such as a statement whose database is
+ * silent, is left undone, with 1. A later signal leaves at once; the embedded database ends in any case.
  */
 export async function run(duties: Duties): Promise<void> {
   const opened: Opened = []
   let leaving = false
   let askedAt = 0
+  const config = readConfig()
   const leave = async () => {
     leaving = true
     for (const one of opened.splice(0).reverse()) await one.close()
   }
   const starting = start(
+    config,
     duties,
     opened,
     () => leaving || fail('PostgreSQL ended by itself: see server.log in its folder'),
@@ -37,6 +42,7 @@ export async function run(duties: Duties): Promise<void> {
       askedAt = Date.now()
       leaving = true
       console.log(`\n${signal}: finishing what is under way`)
+      setTimeout(giveUp, config.drainMs + LEAVE_MS)
       starting
         .catch(() => {})
         .then(leave)
@@ -51,8 +57,8 @@ export async function run(duties: Duties): Promise<void> {
   }
 }
 
-async function start(duties: Duties, opened: Opened, onDatabaseEnd: () => void): Promise<string> {
-  const config = await withPort(readConfig())
+async function start(read: Config, duties: Duties, opened: Opened, onDatabaseEnd: () => void): Promise<string> {
+  const config = await withPort(read)
   const connection = await connect(config, say)
   opened.push(connection)
   connection.ended?.then(onDatabaseEnd)
@@ -68,6 +74,13 @@ async function start(duties: Duties, opened: Opened, onDatabaseEnd: () => void):
 }
 
 const say = (line: string) => console.log(pc.dim(line))
+
+function giveUp(): never {
+  console.error(
+    `stoa: did not end within ${LEAVE_MS / 1_000} s; left undone what waits for the database or a server outside`,
+  )
+  process.exit(1)
+}
 
 function fail(reason: unknown): never {
   console.error('stoa:', reason)
