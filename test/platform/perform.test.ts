@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Refusal } from '#kernel/refusal.ts'
 import { openDatabase } from '#platform/db/pool.ts'
 import { type KeptAnswer, receiptOf } from '#platform/db/receipts.ts'
+import { asRefusal } from '#platform/http/problem.ts'
 import { refuse } from '#platform/problems.ts'
 import { fixedEncryption } from '../kit/key-ring.ts'
 import { command, testPlatform } from '../kit/platform.ts'
@@ -99,6 +100,30 @@ describe('perform', () => {
   })
 })
 
+test.each(['40001', '40P01'])(
+  'a race (%s) is run again three times; one that is always lost is told as busy',
+  async (code) => {
+    let runs = 0
+    const run = (losses: number) => {
+      runs = 0
+      return kit.perform(command, async (work) => {
+        runs += 1
+        if (runs <= losses)
+          await sql`do ${sql.raw(`$$ begin raise 'lost' using errcode = '${code}'; end $$`)}`.execute(work.tx)
+      })
+    }
+    await run(3)
+    expect(runs).toBe(4)
+    const lost = await run(9).catch((error) => error)
+    expect(runs).toBe(4)
+    expect(asRefusal(lost)?.code).toBe('platform.busy')
+  },
+)
+
+test('a server that only reads, as after a failover, is unavailable', () => {
+  expect(asRefusal(Object.assign(new Error(), { code: '25006' }))?.code).toBe('platform.unavailable')
+})
+
 describe('receipts', () => {
   test('50 requests with one key at once: one effect, the rest told or answered with the same bytes', async () => {
     const before = await kit.valueOf('b')
@@ -180,6 +205,17 @@ describe('receipts', () => {
     expect(runs).toBe(1)
     expect(kept).toMatchObject({ replayed: true })
     expect(await kit.valueOf('b')).toBe(before! + 1)
+  })
+
+  test('a commit whose answer was lost, and cannot be looked up either, has an unknown outcome', async () => {
+    const gone = async () => {
+      throw new Error('Connection terminated unexpectedly')
+    }
+    const lost = kit.perform(command, async (work) => loseTheCommit(work.tx, answered('lost')), {
+      ...receiptFor('lost for good'),
+      find: gone,
+    })
+    await expect(lost).rejects.toMatchObject({ code: 'platform.outcome-unknown', facts: { retryAfterSeconds: 1 } })
   })
 
   test('bodies are sealed: neither token nor e-mail can be read in the table', async () => {

@@ -4,8 +4,8 @@ type PostgresError = Error & { readonly code?: string; readonly constraint?: str
 const RERUN = new Set(['40001', '40P01', '0A000', '26000'])
 const UNIQUE_VIOLATION = '23505'
 const LOCK_TIMEOUT = '55P03'
-/** Statement timeout, shutdown and start-up of the server, too many connections, disk or memory full. */
-const UNAVAILABLE = new Set(['57014', '57P01', '57P02', '57P03', '53300', '53100', '53200'])
+/** Statement timeout, shutdown and start-up of the server, one that only reads, too many connections, disk or memory full. */
+const UNAVAILABLE = new Set(['57014', '57P01', '57P02', '57P03', '25006', '53300', '53100', '53200'])
 
 const codeOf = (error: unknown): string => (error as PostgresError | undefined)?.code ?? ''
 const isSqlState = (code: string): boolean => /^[0-9A-Z]{5}$/.test(code)

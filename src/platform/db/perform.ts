@@ -69,7 +69,9 @@ export function makePerform(
         if (isRerunnable(error) && attempt < MAX_RUNS) continue
         const lost = committing && isConnectionLost(error)
         if (receipt && (lost || error instanceof Refusal || isUniqueViolation(error))) {
-          const kept = await receipt.find()
+          const kept = await receipt.find().catch((unfound) => {
+            if (!lost) throw unfound
+          })
           if (kept !== undefined) return kept
         }
         if (lost) throw refuse('platform.outcome-unknown', undefined, { retryAfterSeconds: 1 })

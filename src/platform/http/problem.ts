@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { type Problem, Refusal, type RefusalKind } from '#kernel/refusal.ts'
-import { isLockTimeout, isUnavailable } from '#platform/db/errors.ts'
+import { isLockTimeout, isRerunnable, isUnavailable } from '#platform/db/errors.ts'
 import { refuse } from '#platform/problems.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 
@@ -76,7 +76,7 @@ export const escapePointer = (part: string): string => part.replaceAll('~', '~0'
 /** What went wrong, as a refusal that may be told; undefined when it is our own fault. */
 export function asRefusal(error: unknown): Refusal | undefined {
   if (error instanceof Refusal) return error
-  if (isLockTimeout(error)) return refuse('platform.busy', undefined, { retryAfterSeconds: 1 })
+  if (isLockTimeout(error) || isRerunnable(error)) return refuse('platform.busy', undefined, { retryAfterSeconds: 1 })
   if (isUnavailable(error)) return refuse('platform.unavailable', undefined, { retryAfterSeconds: 1 })
   const { statusCode, validation, code } = error as FastifyError
   if (validation) return fromValidation(error as never)
