@@ -6,7 +6,7 @@ import { type Operation, operationsOf, takes } from '../fuzz/document.ts'
 import type { Reply } from '../kit/buyer.ts'
 import { type Keyed, keyedRequests } from '../kit/keyed.ts'
 import { type Two, twoInstances } from '../kit/stripe-shop.ts'
-import { verdict, violationsIn } from '../kit/verdict.ts'
+import { verdict, whichHold } from '../kit/verdict.ts'
 
 /** P4: whatever takes an Idempotency-Key does one thing with it, over two instances; the API's document says what does. */
 const AT_ONCE = 50
@@ -90,7 +90,7 @@ async function wrongOf(operation: Operation): Promise<string[]> {
   const other = replies.filter(({ status, body }) => status >= 300 && body?.code !== 'platform.in-progress')
   const another = request.other ? await ask(operation, { ...request, body: request.other }, key) : undefined
   const stranger = await ask(operation, { ...request, as: { ...request.as, ...(await buying.staff('admin')) } }, key)
-  return violationsIn({
+  return whichHold({
     [`answered ${[...new Set(other.map(({ text }) => text))].slice(0, 2)}`]: other.length > 0,
     'the last one is not the first one again': !replies.at(-1)?.replayed,
     'somebody else is given the answer': stranger.replayed,

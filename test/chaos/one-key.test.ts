@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { fillCart, pay, placeOrder, type Reply, send, variantOf, waitForOrder } from '../kit/buyer.ts'
 import { testDatabase } from '../kit/database.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
-import { verdict, violationsIn } from '../kit/verdict.ts'
+import { verdict, whichHold } from '../kit/verdict.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
@@ -29,7 +29,7 @@ function unlike(replies: readonly Reply[]): string[] {
   const ids = new Set(done.map(({ body }) => body.id))
   const others = replies.filter(({ status, body }) => status !== 201 && body?.code !== 'platform.in-progress')
   return [
-    ...violationsIn({
+    ...whichHold({
       [`${ids.size} effects of one key`]: ids.size !== 1,
       'one key has different answers': new Set(done.map(({ body }) => JSON.stringify(body))).size > 1,
     }),
@@ -38,7 +38,7 @@ function unlike(replies: readonly Reply[]): string[] {
 }
 const audited = async (): Promise<string[]> => {
   const { code, output } = await cluster.stoa('audit', '--json')
-  return violationsIn({ [`the oracles do not hold: ${output}`]: code !== 0 })
+  return whichHold({ [`the oracles do not hold: ${output}`]: code !== 0 })
 }
 
 describe('P4: one key', () => {
@@ -50,7 +50,7 @@ describe('P4: one key', () => {
     const replies = await Promise.all(Array.from({ length: AT_ONCE }, (_, i) => placeOrder(url(i), cart, key)))
     const again = await placeOrder(url(0), cart, key)
     const violations = unlike([...replies, again])
-    violations.push(...violationsIn({ 'the answer is not replayed': again.status !== 201 || !again.replayed }))
+    violations.push(...whichHold({ 'the answer is not replayed': again.status !== 201 || !again.replayed }))
     const otherBody = await send(
       url(0),
       'POST',
@@ -59,7 +59,7 @@ describe('P4: one key', () => {
       { 'x-cart-token': cart.token, 'idempotency-key': key },
     )
     violations.push(
-      ...violationsIn({
+      ...whichHold({
         [`another body with the key is ${otherBody.status}`]:
           otherBody.body?.code !== 'platform.idempotency-key-reused',
       }),
@@ -67,7 +67,7 @@ describe('P4: one key', () => {
     const other = (await fillCart(url(1), [{ variantId, quantity: 1 }])) as Cart
     const otherCaller = await placeOrder(url(1), other, key)
     violations.push(
-      ...violationsIn({
+      ...whichHold({
         [`another buyer with the key is ${otherCaller.status}`]: otherCaller.status !== 201,
         "another buyer with the key has the first one's order": otherCaller.body.id === again.body.id,
       }),
@@ -90,7 +90,7 @@ describe('P4: one key', () => {
     })
     const violations = [
       ...unlike([...replies, again]),
-      ...violationsIn({
+      ...whichHold({
         [`${body.attempts.length} attempts of one key`]: body.attempts.length !== 1,
         [`${body.captured.amountMinor} taken for ${order.total.amountMinor}`]:
           body.captured.amountMinor !== order.total.amountMinor,

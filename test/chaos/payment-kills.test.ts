@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fillCart, placeOrder, type Reply, send, variantOf, waitForOrder } from '../kit/buyer.ts'
+import { sized } from '../kit/chaos.ts'
 import { testDatabase } from '../kit/database.ts'
 import { payByStripe, type StripeCluster, startStripeCluster } from '../kit/stripe-cluster.ts'
-import { verdict, violationsIn } from '../kit/verdict.ts'
+import { verdict, whichHold } from '../kit/verdict.ts'
 
-/** P4: the service is killed at each named place of money, and the request repeated: one charge, one order, the books right. */
+/** P4: the service is killed at each named place of an order and its money, and the request repeated: one effect, the books right. */
 let cluster: StripeCluster
 let database: Awaited<ReturnType<typeof testDatabase>>
 beforeAll(async () => {
@@ -21,6 +22,8 @@ afterAll(async () => {
   await database?.drop()
 })
 
+/** The first alone, in the short form. */
+const places = (...all: string[]): string[] => all.slice(0, sized(1, all.length))
 const service = () => cluster.services[0]
 const url = () => service().url
 
@@ -61,7 +64,7 @@ async function judge(tried: string, order: Reply['body'], wanted: [number, numbe
   const there = JSON.stringify(await atStripe(order))
   const { code, output } = await cluster.stoa('audit', '--all', '--json')
   const violations = [
-    ...violationsIn({
+    ...whichHold({
       [`Stripe has ${there}, not ${JSON.stringify([wanted])}`]: there !== JSON.stringify([wanted]),
       [`the oracles do not hold: ${output}`]: code !== 0,
     }),
@@ -79,7 +82,28 @@ async function becomes(order: Reply['body'], state: string): Promise<void> {
   expect(seen).toBe(state)
 }
 
-test.each(['payment.before-call', 'payment.after-call', 'payment.recorded'])(
+test.each(places('command.committed', 'command.before-commit'))(
+  'ordering, killed at %s',
+  async (place) => {
+    const cart = (await fillCart(url(), [{ variantId: await variantOf(url(), 'mug'), quantity: 1 }])) as never
+    await restart({ FAILPOINTS: `${place}=kill` })
+    const key = randomUUID()
+    const placed = await untilAnswered(() => placeOrder(url(), cart, key))
+    const again = await placeOrder(url(), cart, key)
+    const otherKey = await placeOrder(url(), cart, randomUUID())
+    const { code, output } = await cluster.stoa('audit', '--all', '--json')
+    const violations = whichHold({
+      [`answered ${placed.status}, then ${again.status}`]: placed.status !== 201 || again.status !== 201,
+      'the key has another answer later': JSON.stringify(placed.body) !== JSON.stringify(again.body),
+      [`another key for the cart is ${otherKey.status}`]: otherKey.body?.order?.id !== placed.body?.id,
+      [`the oracles do not hold: ${output}`]: code !== 0,
+    })
+    verdict({ promise: 'P4', tried: `an order with its key, killed at ${place}`, n: 1, violations })
+  },
+  150_000,
+)
+
+test.each(places('payment.after-call', 'payment.before-call', 'payment.recorded'))(
   'paying, killed at %s',
   async (place) => {
     const order = await anOrder()
@@ -95,7 +119,7 @@ test.each(['payment.before-call', 'payment.after-call', 'payment.recorded'])(
   150_000,
 )
 
-test.each(['refund.before-call', 'refund.after-call'])(
+test.each(places('refund.after-call', 'refund.before-call'))(
   'giving back, killed at %s',
   async (place) => {
     const order = await anOrder()
@@ -113,7 +137,7 @@ test.each(['refund.before-call', 'refund.after-call'])(
   150_000,
 )
 
-test.each(['capture.before-call', 'capture.after-call'])(
+test.each(places('capture.after-call', 'capture.before-call'))(
   'capturing, killed at %s',
   async (place) => {
     await restart({ PAYMENT_CAPTURE: 'manual' })

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { fillCart, pay, placeOrder, type Reply, send, variantOf, waitForOrder } from '../kit/buyer.ts'
 import { testDatabase } from '../kit/database.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
-import { verdict, violationsIn } from '../kit/verdict.ts'
+import { verdict, whichHold } from '../kit/verdict.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
@@ -91,7 +91,7 @@ test('P8: 30 at once per order: captures, refunds of amounts and of lines, cance
     const { body } = await send(url(0), 'GET', `/v1/orders/${order.id}`, undefined, staff)
     const [refunded, shippingRefunded] = [body.refunded.amountMinor, body.shippingRefunded.amountMinor]
     violations.push(
-      ...violationsIn({
+      ...whichHold({
         [`${refunded} of ${order.total.amountMinor} given back`]: refunded > order.total.amountMinor,
         [`${shippingRefunded} of ${order.shipping.amountMinor} for shipping given back`]:
           shippingRefunded > order.shipping.amountMinor,
@@ -117,7 +117,7 @@ test('P8: one authorised payment, 30 captures at once: taken once', async () => 
   const done = doneOf(replies).length
   const violations = [
     ...refusedOtherwise(replies),
-    ...violationsIn({
+    ...whichHold({
       [`${done} of the captures are done`]: done !== 1,
       [`${body.captured.amountMinor} of ${order.total.amountMinor} taken`]:
         body.captured.amountMinor !== order.total.amountMinor,

@@ -11,7 +11,7 @@ import {
   violationsOf,
   type Webhook,
 } from '../kit/stripe-shop.ts'
-import { verdict, violationsIn } from '../kit/verdict.ts'
+import { verdict, whichHold } from '../kit/verdict.ts'
 
 /** P6 over Stripe: only genuine events that fit move money. */
 const [OLD, NEW] = ['whsec_old', 'whsec_new']
@@ -80,7 +80,7 @@ test('forged, old and altered ones: 400, nothing stored, nothing moved', async (
     await at.settle()
     const moved = JSON.stringify(await books()) !== before || (await at.readPayment(unheard)).status !== 'open'
     violations.push(
-      ...violationsIn({ [`${what}: answered ${status}`]: status !== 400, [`${what}: something moved`]: moved }),
+      ...whichHold({ [`${what}: answered ${status}`]: status !== 400, [`${what}: something moved`]: moved }),
     )
   }
   verdict({ promise: 'P6', tried: 'webhooks forged, old or altered', n: FORGERIES.length, violations })
@@ -114,7 +114,7 @@ test('while a secret is rotated both are accepted, each alone and both together;
     const webhook = at.webhookOf(told(unheard), secrets)
     const [[during], later] = [await at.hand(webhook), await handAfter(webhook)]
     violations.push(
-      ...violationsIn({
+      ...whichHold({
         [`by ${secrets} while both are known: ${during}`]: during !== before,
         [`by ${secrets} afterwards: ${later}`]: later !== afterwards,
       }),
@@ -140,7 +140,7 @@ test.each(UNFITTING)('a genuine event about %s: held for review, the ledger as b
   expect(new Set(await at.hand(...events.map((event) => at.webhookOf(event, [NEW]))))).toEqual(new Set([204]))
   await at.settle()
   const [payment, { status, paymentStatus }] = [await at.readPayment(order), await at.readOrder(order)]
-  const violations = violationsIn({
+  const violations = whichHold({
     [`the payment is ${payment.status} with ${payment.captured.amountMinor}`]:
       payment.status !== 'review' || payment.captured.amountMinor !== 0,
     [`the order is ${status}, its payment ${paymentStatus}`]: status !== 'pending' || paymentStatus !== 'review',
@@ -159,7 +159,7 @@ test('a genuine event whose metadata names another payment pays that one once at
   await at.hand(...events.map((event) => at.webhookOf(event, [NEW])))
   await at.settle()
   const [paid, named] = [await at.readPayment(cheap), await at.readPayment(dear)]
-  const violations = violationsIn({
+  const violations = whichHold({
     [`its own payment has ${paid.captured.amountMinor}`]: paid.captured.amountMinor !== cheap.totalMinor,
     [`the payment it names is ${named.status}`]: named.status !== 'open' || named.captured.amountMinor !== 0,
     'the order it names is paid': (await at.readOrder(dear)).status !== 'pending',

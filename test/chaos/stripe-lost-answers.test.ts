@@ -6,7 +6,7 @@ import type { VariantId } from '#kernel/ids.ts'
 import { ADDRESS, type Reply, send } from '../kit/buyer.ts'
 import type { Fault } from '../kit/stripe/faults.ts'
 import { type Bought, type StripeShop, stripeShop, type Two, twoInstances, violationsOf } from '../kit/stripe-shop.ts'
-import { verdict, violationsIn } from '../kit/verdict.ts'
+import { verdict, whichHold } from '../kit/verdict.ts'
 
 /** P4 (d, e) over Stripe: one Idempotency-Key charges once, whatever becomes of Stripe's answer, over two instances. */
 let at: StripeShop
@@ -57,7 +57,7 @@ async function notChargedOnce(order: Bought): Promise<string[]> {
   const { status, attempts } = (await at.readPayment(order)) as { status: string; attempts: { status: string }[] }
   const orderStatus = (await at.readOrder(order)).status
   return [
-    ...violationsIn({
+    ...whichHold({
       [`at Stripe: ${taken.join('; ') || 'nothing'}`]: taken.join() !== `${order.totalMinor} taken, 0 given back`,
       [`the payment is ${status}`]: status !== 'captured',
       [`attempts: ${attempts.map((one) => one.status)}`]:
@@ -91,7 +91,7 @@ test.each(FAULTS)('%s: 50 at once with one key are one charge', async (what, fau
   const later = await Promise.all([pay(order, key, 0), pay(order, key, 1)])
   const isFirst = ({ status, body }: Reply) => status === 201 && JSON.stringify(body) === JSON.stringify(first?.body)
   violations.push(
-    ...violationsIn({ 'the key has another answer later': !later.every(isFirst) }),
+    ...whichHold({ 'the key has another answer later': !later.every(isFirst) }),
     ...(await notChargedOnce(order)),
   )
   verdict({ promise: 'P4', tried: `payments with one key, ${what}`, n: answers.length, violations })
@@ -116,7 +116,7 @@ test('50 orders of one cart at once with one key: one order, one payment; then o
   await Promise.all(Array.from({ length: 10 }, (_, i) => pay(order, randomUUID(), i)))
   await settleBoth()
   violations.push(
-    ...violationsIn({
+    ...whichHold({
       [`${count?.orders} orders, ${count?.payments} payments of one cart`]: count?.orders !== 1 || count.payments !== 1,
     }),
     ...(await notChargedOnce(order)),
@@ -134,7 +134,7 @@ test('another body under the key is 422; another payment or another buyer has a 
   const foreign = await pay({ ...mine, headers: theirs.headers }, key, 1)
   const again = await pay(mine, key, 1)
   await settleBoth()
-  const violations = violationsIn({
+  const violations = whichHold({
     'another body with the key is taken': otherBodies.some(
       ({ body }) => body?.code !== 'platform.idempotency-key-reused',
     ),

@@ -5,7 +5,7 @@ import { FULL, sized } from '../kit/chaos.ts'
 import { anySchedule, runCopies } from '../kit/stripe-copies.ts'
 import { different, type Model, type ModelShop, modelShops } from '../kit/stripe-models.ts'
 import { type StripeShop, stripeShop, type Two, twoInstances, violationsOf, type Webhook } from '../kit/stripe-shop.ts'
-import { verdict, violationsIn } from '../kit/verdict.ts'
+import { verdict, whichHold } from '../kit/verdict.ts'
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 120_000 })
 
@@ -118,7 +118,7 @@ test('the same event 20 times at once to two instances: one row, one effect; bur
       (select count(*)::int from platform.events where subject = p.order_id and type = 'orders.paid.v1') as paid
     from payments.payments p`)
   const violations = [
-    ...violationsIn({
+    ...whichHold({
       [`p99 ${p99Ms} ms`]: p99Ms > P99_MS,
       [`answered ${[...new Set(answers.map(({ status }) => status))]}`]: answers.some(({ status }) => status !== 204),
       [`${rows?.n} rows of ${events.length} events`]: rows?.n !== events.length,

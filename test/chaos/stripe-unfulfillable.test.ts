@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, test } from 'vitest'
 import { mailsTo } from '../kit/mails.ts'
 import { type Bought, type StripeShop, stripeShop, violationsOf } from '../kit/stripe-shop.ts'
-import { verdict, violationsIn } from '../kit/verdict.ts'
+import { verdict, whichHold } from '../kit/verdict.ts'
 
 /** P7 over Stripe: what is paid and cannot be delivered goes back by itself, within a minute. */
 let at: StripeShop
@@ -39,7 +39,7 @@ test.each([
     const read = await Promise.all(orders.map((order) => at.readOrder(order)))
     const mails = await mailsTo(at.shop, 'ann@example.com')
     const states = read.map(({ status }) => status)
-    const violations = violationsIn({
+    const violations = whichHold({
       [`the refunds took ${seconds} s of the shop's clock`]: seconds > 60,
       [`the orders are ${states}`]: states.toSorted().join() !== 'cancelled,cancelled,paid',
     })
@@ -51,7 +51,7 @@ test.each([
       const { number } = read[i]
       const letters = mails.filter(({ text }) => text.includes(number) && text.includes('had been sold')).length
       violations.push(
-        ...violationsIn({
+        ...whichHold({
           [`${back} of ${captured} went back of a ${states[i]} order`]: captured !== totalMinor || back !== refunded,
           [`${letters} mails tell the buyer of a ${states[i]} order that it was sold`]: letters !== (refunded ? 1 : 0),
         }),

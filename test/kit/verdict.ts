@@ -18,7 +18,7 @@ export type Verdict = {
 const SHOWN = 20
 
 /** The words of those that are so, of what must not be: `{ [`${n} orders of one key`]: n !== 1 }`. */
-export const violationsIn = (wrongs: Readonly<Record<string, boolean>>): string[] =>
+export const whichHold = (wrongs: Readonly<Record<string, boolean>>): string[] =>
   Object.keys(wrongs).filter((words) => wrongs[words])
 
 /** Notes how a promise was kept, in the file that VERDICTS names, and fails when it was not. */
