@@ -35,6 +35,7 @@ const PLACES = [
 ]
 /** Places that other tests kill at. */
 const ELSEWHERE = {
+  'order.expired': 'holds',
   'keys.batch-read': 'key-rotation',
   'keys.batch-written': 'key-rotation',
   'event.appended': 'events',

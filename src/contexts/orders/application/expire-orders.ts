@@ -22,6 +22,7 @@ export type ExpireOrdersNeeds = {
   readonly markExpired: (work: Work, ids: readonly OrderId[]) => Promise<void>
   readonly reopenCarts: (work: Work, ids: readonly OrderId[]) => Promise<void>
   readonly releaseStock: ReleaseStock
+  failpoint(name: string): Promise<void>
 }
 
 /**
@@ -44,6 +45,7 @@ export const expireOrders =
     const over = outcomes.filter((order) => order.closed?.outcome === 'cancelled')
     const ids = over.map((order) => order.id)
     if (ids.length === 0) return 0
+    await needs.failpoint('order.expired')
     await needs.markExpired(work, ids)
     await needs.reopenCarts(work, ids)
     await needs.releaseStock(work, ids, 'expired')
