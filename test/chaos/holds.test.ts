@@ -2,8 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { seeded } from '#src/sandbox/seeded.ts'
+import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, placeOrder, type Reply, variantOf } from '../kit/buyer.ts'
-import { SEED, sized } from '../kit/chaos.ts'
+import { FULL, SEED, sized } from '../kit/chaos.ts'
 import { type TestDatabase, testDatabase } from '../kit/database.ts'
 import { payByStripe, type StripeCluster, startStripeCluster } from '../kit/stripe-cluster.ts'
 import { openToxicProxy, type ToxicProxy } from '../kit/toxics.ts'
@@ -125,6 +126,8 @@ async function wronglyExpired(orders: readonly Order[]): Promise<string[]> {
 /** What was captured is an order that is paid, or went back in full and the customer was told; never more than there is. */
 async function wronglyPaid(orders: readonly Order[], variantId: string): Promise<string[]> {
   await cluster.comeToRest(60_000)
+  const query = async (text: string) => (await witness.query(text)).rows
+  await comeToRest(query, 60_000, () => jobsLeft(query))
   const { intents } = await cluster.stripe.command('ledger')
   const all = await fates(orders)
   const { rows } = await witness.query('select on_hand, committed, held from catalog.stock where variant_id = $1', [
@@ -154,10 +157,11 @@ test('two sweepers at once: each is cancelled at the provider first, and freed o
   const tookMs = performance.now() - began
   const violations = await wronglyExpired(orders)
   if (tookMs > FREED_WITHIN_MS) violations.push(`freed after ${tookMs} ms`)
-  verdict({ promise: 'P3', tried: 'holds that two sweepers met', n: UNITS, violations, p99Ms: Math.round(tookMs) })
+  verdict({ promise: 'P3', tried: 'holds that two sweepers met', n: UNITS, violations })
 })
 
-test('paid while the clock passes the hold, and others buy what comes free', async () => {
+// What one process does of it is in late-payments.test.ts.
+test.runIf(FULL)('paid while the clock passes the hold, and others buy what comes free', async () => {
   const random = seeded(SEED)
   const { variantId, orders } = await holdAll('raced')
   const approvals = orders.map(async ({ intent }) => {
