@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util'
 import { SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId } from '#platform/ids.ts'
 import { ADDRESS, type Buying, openForBuying } from '../contexts/orders/buying.ts'
 import { bearer } from '../contexts/users/people.ts'
 import type { Sent } from '../kit/shop.ts'
+import { verdict } from '../kit/verdict.ts'
 
 /**
  * P17: nobody reaches what is not theirs. Every operation of the OpenAPI document × every kind of caller × own, foreign and
@@ -200,25 +202,48 @@ describe('P17: function level', () => {
     for (const { id, path } of operations) if (path.includes('{id}')) expect(rowOf(id).thing, id).toBeDefined()
   })
 
-  test('a guest', async () => expect(await refusals({}, 401)).toEqual(exceptFor(({ who }) => who === 'everybody')))
+  /** Tells of one kind of caller: what they are refused, and what should have been. */
+  const judge = (who: string, refused: readonly string[], expected: readonly string[]) => {
+    const open = expected.filter((id) => !refused.includes(id)).map((id) => `${who} may ask ${id}`)
+    const closed = refused.filter((id) => !expected.includes(id)).map((id) => `${who} may not ask ${id}`)
+    const asked = operations.length - ENDING.length
+    verdict({ promise: 'P17', tried: `operations, asked by ${who}`, n: asked, violations: [...open, ...closed] })
+  }
+
+  test('a guest', async () =>
+    judge(
+      'a guest',
+      await refusals({}, 401),
+      exceptFor(({ who }) => who === 'everybody'),
+    ))
 
   test('a customer', async () =>
-    expect(await refusals(bearer(ann), 403)).toEqual(exceptFor(({ who }) => typeof who === 'string')))
+    judge(
+      'a customer',
+      await refusals(bearer(ann), 403),
+      exceptFor(({ who }) => typeof who === 'string'),
+    ))
 
   test.each(STAFF)('%s', async (role) =>
-    expect(await refusals(await buying.staff(role), 403)).toEqual(
+    judge(
+      `staff of ${role}`,
+      await refusals(await buying.staff(role), 403),
       exceptFor(({ who }) => typeof who === 'string' || who.includes(role)),
     ),
   )
 
-  test('the owner', async () => expect(await refusals(await buying.asOwner(), 403)).toEqual([]))
+  test('the owner', async () => judge('the owner', await refusals(await buying.asOwner(), 403), []))
 
   test('a server key gets what it is scoped to, and what is for everybody without asking', async () => {
     const wanted = { name: 'reader', permissions: ['orders:read'] }
     const made = await buying.send('POST', '/v1/api-keys', wanted, await buying.asOwner())
     expect(made.status, made.text).toBe(201)
     const headers = { authorization: `Bearer ${made.body.secret}` }
-    expect(await refusals(headers, 403)).toEqual(exceptFor(({ key }) => key === true))
+    judge(
+      'a server key',
+      await refusals(headers, 403),
+      exceptFor(({ key }) => key === true),
+    )
     const revoked = await buying.send('DELETE', `/v1/api-keys/${made.body.id}`, undefined, await buying.asOwner())
     expect(revoked.status).toBe(204)
     expect(await refusals(headers, 401)).toEqual(exceptFor(() => false))
@@ -228,7 +253,11 @@ describe('P17: function level', () => {
     'a token that is %s gets nothing at all: 401',
     async (fault) => {
       const headers = { authorization: `Bearer ${await brokenToken(fault)}` }
-      expect(await refusals(headers, 401)).toEqual(exceptFor(() => false))
+      judge(
+        `a token that is ${fault}`,
+        await refusals(headers, 401),
+        exceptFor(() => false),
+      )
     },
   )
 })
@@ -303,19 +332,28 @@ describe('P17: object level', () => {
     async (who) => {
       const [caller, other] = who === 'a guest' ? [{}, {}] : [bearer(ann), bearer(bea)]
       let asked = 0
+      const violations: string[] = []
       for (const operation of owned()) {
         const { thing, who: may } = rowOf(operation.id) as { thing: Exclude<Thing, 'shop'>; who: Row['who'] }
         if (who === 'a guest' && may !== 'everybody') continue
         const [own, foreign] = [await makers[thing](caller), await makers[thing](other)]
         const notTheirs = await askFor(operation, foreign.ids, own.proof)
-        expect(notTheirs.status, `${operation.id} of another: ${notTheirs.text}`).toBe(404)
         const notThere = await askFor(operation, missing[thing], own.proof)
-        expect(told(notTheirs, foreign.ids), operation.id).toEqual(told(notThere, missing[thing]))
         const mine = await askFor(operation, own.ids, own.proof)
-        expect([401, 403, 404, 500], `${operation.id} of their own: ${mine.text}`).not.toContain(mine.status)
         asked += 1
+        if (notTheirs.status !== 404) violations.push(`${operation.id} of another: ${notTheirs.status}`)
+        if (!isDeepStrictEqual(told(notTheirs, foreign.ids), told(notThere, missing[thing])))
+          violations.push(`${operation.id} of another: ${notTheirs.text}; of nobody: ${notThere.text}`)
+        if ([401, 403, 404, 500].includes(mine.status))
+          violations.push(`${operation.id} of their own: ${mine.status} ${mine.text}`)
       }
       expect(asked).toBeGreaterThan(who === 'a guest' ? 9 : 12)
+      verdict({
+        promise: 'P17',
+        tried: `operations on own, foreign and missing things by ${who}`,
+        n: asked,
+        violations,
+      })
     },
   )
 
