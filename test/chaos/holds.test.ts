@@ -192,12 +192,12 @@ test('provider unreachable: nothing is freed for ten minutes, then all; what it 
   await until(orders, ({ closingSince }) => closingSince !== null)
   const violations: string[] = []
   const [before] = await fates(orders)
-  await cluster.advance(9.5)
+  await cluster.advance(9)
   await until(orders, ({ heldUntil }) => heldUntil === null || heldUntil > before!.heldUntil!)
   for (const { id, status } of await fates(orders))
     if (status !== 'pending') violations.push(`${id} is ${status} early`)
   for (const { intent } of orders) await cluster.stripe.command('authenticate', intent, 'approve')
-  await cluster.advance(0.6)
+  await cluster.advance(1.1)
   await until(orders, ({ status }) => status === 'expired')
   for (const fate of await fates(orders)) {
     const tookMs = fate.expiredAt!.getTime() - fate.closingSince!.getTime()
