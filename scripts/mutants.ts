@@ -35,7 +35,7 @@ function copyCheckout(): void {
 }
 
 /** Plants the bug, runs its test, and digs it out again; how many violations the test told of, null when it passed. */
-function plant({ promise, patch, test, name }: Planted): number | null {
+function plant({ promise, patch, test, name, full }: Planted): number | null {
   const apply = (...how: string[]) => execFileSync('git', ['apply', ...how, join(ROOT, patch)], { cwd: copy })
   const [noted, report] = [join(copy, 'verdicts'), join(copy, 'report.json')]
   for (const file of [noted, report]) rmSync(file, { force: true })
@@ -46,7 +46,7 @@ function plant({ promise, patch, test, name }: Planted): number | null {
     const reporting = ['--reporter=json', `--outputFile=${report}`]
     const { error } = spawnSync('vitest', ['run', test, ...options, ...reporting], {
       cwd: copy,
-      env: { ...env, VERDICTS: noted },
+      env: { ...env, VERDICTS: noted, ...(full ? { CHAOS: 'full' } : {}) },
       timeout: LIMIT_MS,
       stdio: 'ignore',
     })

@@ -109,9 +109,14 @@ export type Planted = {
   readonly test: string
   /** Of the one test that is enough, if there is one. */
   readonly name: string | undefined
+  /** Whether only the full form of the test, with the figures of `make chaos`, finds it. */
+  readonly full: boolean
 }
 
-/** Every kept bug. Throws for one without a line `Promise: P2`; `Test: -t 'name'` is for those that one test finds. */
+/**
+ * Every kept bug. Throws for one without a line `Promise: P2`; `Test: -t 'name'` is for those that one test finds, `Form: full`
+ * for those that only the full form of a test finds.
+ */
 export const readPatches = (): Planted[] =>
   globSync('test/**/*.patch', { cwd: ROOT }).map((patch) => {
     const [head = ''] = readFileSync(join(ROOT, patch), 'utf8').split(/^diff /m)
@@ -119,7 +124,8 @@ export const readPatches = (): Planted[] =>
     if (!promise) throw new Error(`${patch} does not say which promise it breaks: a line "Promise: P2"`)
     const bug = (head.split('\nPromise:')[0] ?? '').trim()
     const test = join(dirname(patch), `${basename(patch).split('.')[0]}.test.ts`)
-    return { patch, bug, promise, test, name: /^Test: -t '(.+)'$/m.exec(head)?.[1] }
+    const [name, full] = [/^Test: -t '(.+)'$/m.exec(head)?.[1], /^Form: full$/m.test(head)]
+    return { patch, bug, promise, test, name, full }
   })
 
 const figures = (n: number): string => n.toLocaleString('en')
