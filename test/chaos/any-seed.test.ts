@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
-import { jobsLeft } from '../kit/at-rest.ts'
+import { jobsLeft, makeJobsDue } from '../kit/at-rest.ts'
 import { ROUGH, refuseWhatWaits } from '../kit/banks.ts'
 import { variantOf } from '../kit/buyer.ts'
 import { FULL, SEED } from '../kit/chaos.ts'
@@ -96,8 +96,7 @@ async function restedAfter({ cluster, postgres }: ShopToBreak): Promise<void> {
     try {
       await cluster.comeToRest(6_000)
       if ((await jobsLeft(postgres.query)) === 0) return
-      // The clock of PostgreSQL, by which jobs wait to be tried again, is not moved with the others.
-      await postgres.query('update graphile_worker._private_jobs set run_at = now() where locked_at is null')
+      await makeJobsDue(postgres.query)
       throw new Error(JSON.stringify(await postgres.query(LEFT)))
     } catch (error) {
       if (tries > 12) throw error

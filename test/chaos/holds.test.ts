@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { seeded } from '#src/sandbox/seeded.ts'
-import { jobsLeft } from '../kit/at-rest.ts'
+import { jobsLeft, makeJobsDue } from '../kit/at-rest.ts'
 import { fillCart, placeOrder, type Reply, variantOf } from '../kit/buyer.ts'
 import { FULL, SEED, sized } from '../kit/chaos.ts'
 import { type TestDatabase, testDatabase } from '../kit/database.ts'
@@ -113,7 +113,7 @@ async function mailsSent(): Promise<void> {
   const query = async (text: string) => (await witness.query(text)).rows
   await cluster.advance(4)
   const look = async () => {
-    await query('update graphile_worker._private_jobs set run_at = now() where locked_at is null')
+    await makeJobsDue(query)
     expect(await jobsLeft(query)).toBe(0)
   }
   await vi.waitFor(look, { timeout: 60_000, interval: 500 })

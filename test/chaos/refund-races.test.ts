@@ -3,6 +3,7 @@ import { fillCart, pay, placeOrder, type Reply, send, variantOf, waitForOrder } 
 import { testDatabase } from '../kit/database.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
 import { verdict, whichHold } from '../kit/verdict.ts'
+import { audited } from '../kit/witnesses.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
@@ -38,14 +39,12 @@ const refusedOtherwise = (replies: readonly Reply[]): string[] =>
   replies.filter(({ status }) => !ALLOWED.has(status)).map(({ status, body }) => `${status} ${JSON.stringify(body)}`)
 
 /** What the oracles say when all refunds have been sent; asked until they hold, for half a minute. */
-async function audited(): Promise<string[]> {
+async function auditedAtRest(): Promise<string[]> {
   let broken: string[] = []
   await vi
     .waitFor(
       async () => {
-        const { output } = await cluster.stoa('audit', '--all', '--json')
-        const oracles = JSON.parse(output) as { id: string; violations: object[] }[]
-        broken = oracles.flatMap(({ id, violations }) => violations.map((one) => `${id} ${JSON.stringify(one)}`))
+        broken = await audited(cluster)
         expect(broken).toEqual([])
       },
       { timeout: 30_000, interval: 1_000 },
@@ -99,7 +98,7 @@ test('P8: 30 at once per order: captures, refunds of amounts and of lines, cance
       }),
     )
   }
-  violations.push(...(await audited()))
+  violations.push(...(await auditedAtRest()))
   verdict({
     promise: 'P8',
     tried: 'captures, refunds and cancellations, 30 at once per order',
@@ -122,7 +121,7 @@ test('P8: one authorised payment, 30 captures at once: taken once', async () => 
       [`${body.captured.amountMinor} of ${order.total.amountMinor} taken`]:
         body.captured.amountMinor !== order.total.amountMinor,
     }),
-    ...(await audited()),
+    ...(await auditedAtRest()),
   ]
   verdict({ promise: 'P8', tried: 'captures of one payment at once', n: replies.length, violations })
 })

@@ -47,12 +47,13 @@ test.each([
     for (const [i, intent] of intents.entries()) {
       const { totalMinor } = orders[i] as Bought
       const refunded = states[i] === 'paid' ? 0 : totalMinor
-      const { captured, refunded: back } = there[intent] ?? {}
+      const { captured, refunded: back, balance } = there[intent] ?? {}
       const { number } = read[i]
       const letters = mails.filter(({ text }) => text.includes(number) && text.includes('had been sold')).length
       violations.push(
         ...whichHold({
           [`${back} of ${captured} went back of a ${states[i]} order`]: captured !== totalMinor || back !== refunded,
+          [`${balance} of ${totalMinor} stays at Stripe`]: balance !== totalMinor - refunded,
           [`${letters} mails tell the buyer of a ${states[i]} order that it was sold`]: letters !== (refunded ? 1 : 0),
         }),
       )

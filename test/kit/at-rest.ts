@@ -28,3 +28,7 @@ const UNDER_WAY = `
 /** Jobs that wait or run, mails among them. */
 export const jobsLeft = async (query: Query): Promise<number> =>
   Number((await query('select count(*) from graphile_worker.jobs where attempts < max_attempts'))[0].count)
+
+/** Makes jobs due that wait to be tried again: the clock of PostgreSQL, by which they wait, is not moved with the shop's. */
+export const makeJobsDue = (query: Query): Promise<unknown> =>
+  query('update graphile_worker._private_jobs set run_at = now() where locked_at is null')

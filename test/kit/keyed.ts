@@ -17,6 +17,11 @@ const usd = (amountMinor: number) => ({ amountMinor, currency: 'USD' })
 const some = () => randomUUID().slice(0, 8)
 const variant = (sku: string) => ({ sku, prices: [usd(1200)], options: { Kind: sku } })
 const image = (name: string) => ({ url: `https://example.com/${name}.png` })
+const role = () => ({ name: `role-${some()}`, description: 'Reads', permissions: ['orders:read'] })
+const colleague = () => ({
+  ...{ email: `staff-${some()}@shop.example`, name: 'Staff' },
+  ...{ password: PASSWORD, roles: ['support'] },
+})
 
 /** For each operation that takes an Idempotency-Key, by its name: makes what it is about, and the request. */
 export function keyedRequests(buying: Buying): Readonly<Record<string, () => Promise<Keyed>>> {
@@ -141,24 +146,19 @@ export function keyedRequests(buying: Buying): Readonly<Record<string, () => Pro
     },
     changeMe: async () => ({ as: await customer(), body: { name: 'Ann Bee' }, other: { name: 'Ann Cee' } }),
     createStaff: () => {
-      const body = { email: `staff-${some()}@shop.example`, password: PASSWORD, name: 'Staff', roles: ['support'] }
+      const body = colleague()
       return staff([], body, { ...body, name: 'Other' })
     },
     changeAccount: async () => {
-      const body = { email: `staff-${some()}@shop.example`, password: PASSWORD, name: 'Staff', roles: ['support'] }
-      const one = await made('/v1/users', body)
+      const one = await made('/v1/users', colleague())
       return staff([one.id], { roles: ['finance'] }, { roles: ['catalogue'] }, await asItIs(`/v1/users/${one.id}`))
     },
     makeRole: () => {
-      const body = { name: `role-${some()}`, description: 'Reads', permissions: ['orders:read'] }
+      const body = role()
       return staff([], body, { ...body, permissions: [] })
     },
     changeRole: async () => {
-      const one = await made('/v1/roles', {
-        name: `role-${some()}`,
-        description: 'Reads',
-        permissions: ['orders:read'],
-      })
+      const one = await made('/v1/roles', role())
       return staff(
         [one.name],
         { permissions: [] },
@@ -167,11 +167,7 @@ export function keyedRequests(buying: Buying): Readonly<Record<string, () => Pro
       )
     },
     removeRole: async () => {
-      const one = await made('/v1/roles', {
-        name: `role-${some()}`,
-        description: 'Reads',
-        permissions: ['orders:read'],
-      })
+      const one = await made('/v1/roles', role())
       return staff([one.name], undefined, undefined, await asItIs(`/v1/roles/${one.name}`))
     },
     endMySession: async () => {

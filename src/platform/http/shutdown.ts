@@ -11,7 +11,7 @@ declare module 'fastify' {
 /**
  * Makes `app.close()` drop nothing: for `drainMs` every answer carries `Connection: close` and readiness says 503 while new
  * connections are still served; only then does it stop listening. Requests under way then have `requestTimeoutMs` to end,
- * before what is left is cut. (Closing at once reset 24 and refused 8 of the requests of 32 keep-alive clients. Closing
+ * before what is left is cut; a process that is told to leave gives them less (`LEAVE_MS` in main.ts). (Closing at once reset 24 and refused 8 of the requests of 32 keep-alive clients. Closing
  * when no connection is left refuses those whose load balancer has not asked for readiness since.)
  */
 export function drainOnClose(app: FastifyInstance, drainMs: number, requestTimeoutMs: number): void {
