@@ -22,6 +22,20 @@ const turn = (paused: boolean, reason: string | null = null) =>
 const aCart = () => buying.aCart([{ variantId: mug, quantity: 1 }])
 const orders = async () =>
   Number((await buying.rows(sql<{ n: number }>`select count(*) as n from orders.orders`))[0]?.n)
+const signal = () => {
+  const { promise: given, resolve: give } = Promise.withResolvers<void>()
+  return { given, give }
+}
+/** Resolves when so many statements wait for a lock. */
+const areWaiting = (count: number) =>
+  expect
+    .poll(
+      () =>
+        buying.rows(sql`select pid from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`),
+      { timeout: 10_000 },
+    )
+    .toHaveLength(count)
 const storeSays = async () => {
   buying.shop.clock.advance(0.1)
   return (await buying.send('GET', '/v1/store')).body.checkout
@@ -96,26 +110,25 @@ describe('a paused checkout', () => {
   it('a pause waits for an order that is being placed, and is not overtaken by those that come after', async () => {
     const { database } = buying.shop.app
     const [first, second] = [await aCart(), await aCart()]
-    let release = () => {}
-    const blocked = new Promise<void>((resolve) => {
-      release = resolve
-    })
+    const [held, hold] = [signal(), signal()]
     // The stock row is locked: the first order stops there, within its transaction.
     const holder = database.db.transaction().execute(async (tx) => {
       await sql`select 1 from catalog.stock where variant_id = ${mug} for update`.execute(tx)
-      await blocked
+      held.give()
+      await hold.given
     })
+    await held.given
     const placing = buying.order(first)
-    await new Promise((resolve) => setTimeout(resolve, 150))
+    await areWaiting(1)
     let paused = false
     const pausing = turn(true).then(() => {
       paused = true
     })
-    await new Promise((resolve) => setTimeout(resolve, 150))
+    await areWaiting(2)
     const late = buying.order(second)
-    await new Promise((resolve) => setTimeout(resolve, 150))
+    await areWaiting(3)
     expect(paused).toBe(false)
-    release()
+    hold.give()
     await Promise.all([holder, pausing])
     expect((await placing).status).toBe(201)
     expect(await late).toMatchObject({ status: 503, body: { code: 'orders.checkout-paused' } })
