@@ -5,6 +5,7 @@ import { breakAt } from '#platform/resilience/failpoints.ts'
 /**
  * Gives the named places of the product life. Processes of tests are started with this file loaded before theirs (`node
  * --import`), and do then what FAILPOINTS says: `order.committed=kill;payment.before-call=error;stock.held=delay:500`.
+ * With FAILPOINTS_FILE, what that file says when a place is passed, so that a running process can be told.
  * The places that were passed are written into FAILPOINTS_PASSED, a line for each at its first time, what was done before it is.
  */
 type Action = { readonly kind: 'pass' | 'kill' | 'error' } | { readonly kind: 'delay'; readonly ms: number }
@@ -16,9 +17,16 @@ const passed = new Set<string>()
 
 /** Enables the failpoints of a specification such as `name=kill;other=delay:500`; an empty one disables all. Throws a RangeError for anything else. */
 export function enableFailpoints(spec: string): void {
-  const entries = spec.split(';').filter((entry) => entry.trim() !== '')
-  actions = new Map(entries.map(readEntry))
+  actions = actionsOf(spec)
 }
+
+const actionsOf = (spec: string): ReadonlyMap<string, Action> =>
+  new Map(
+    spec
+      .split(';')
+      .filter((entry) => entry.trim() !== '')
+      .map(readEntry),
+  )
 
 /** Every place that the product names, each as often as it does, in order. */
 export const namedPlaces = (): string[] =>
@@ -41,11 +49,12 @@ function note(name: string, action: Action): void {
   appendFileSync(file, line)
 }
 
+const { FAILPOINTS = '', FAILPOINTS_FILE: told } = process.env
 breakAt(async (name) => {
-  const action = actions.get(name) ?? { kind: 'pass' }
+  const action = (told ? actionsOf(readFileSync(told, 'utf8')) : actions).get(name) ?? { kind: 'pass' }
   note(name, action)
   if (action.kind === 'kill') process.kill(process.pid, 'SIGKILL')
   if (action.kind === 'error') throw new Error(`Failpoint ${name}.`)
   if (action.kind === 'delay') await new Promise((resolve) => setTimeout(resolve, action.ms))
 })
-enableFailpoints(process.env.FAILPOINTS ?? '')
+enableFailpoints(FAILPOINTS)
