@@ -8,7 +8,7 @@ import { makeOwner, stockShelves } from './first-run.ts'
 import { welcome } from './welcome.ts'
 
 const TWICE_MS = 500
-/** What closing everything may take once the drain is over: longer than any statement, within what orchestrators wait. */
+/** What closing everything may take once the drain is over: requests 8 s, then jobs 7 s; within what orchestrators wait. */
 const LEAVE_MS = 15_000
 
 type Duties = { readonly listen: boolean; readonly work: boolean }
@@ -16,7 +16,7 @@ type Opened = { close(): Promise<unknown> }[]
 
 /**
  * The process: starts what the shop needs, in order, and runs until SIGINT or SIGTERM; then ends requests, background work
- * and database in that order and leaves with 0. What has not ended 15 s after the drain, such as a statement whose database is
+ * and database in that order and leaves with 0. What has not ended 15 s after the drain, such as a migration whose database is
  * silent, is left undone, with 1. A later signal leaves at once; the embedded database ends in any case.
  */
 export async function run(duties: Duties): Promise<void> {
