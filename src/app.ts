@@ -74,7 +74,7 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   const database = openDatabase({
     url: options.databaseUrl,
     maxConnections: config.databaseConnections,
-    connectTimeoutMs: 10_000,
+    connectTimeoutMs: 5_000,
     onIdleError: (error) => log.warn({ err: error }, 'an idle database connection broke'),
   })
   const { db } = database

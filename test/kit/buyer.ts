@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 
-export type Reply = { readonly status: number; readonly body: any; readonly replayed: boolean }
+export type Reply = {
+  readonly status: number
+  readonly body: any
+  readonly replayed: boolean
+  /** In seconds, as the answer says it. */
+  readonly retryAfter?: string | null
+}
 
 export const ADDRESS = { name: 'Ann Lee', line1: '1 Main St', city: 'London', postalCode: 'N1 1AA', countryCode: 'GB' }
 
@@ -26,6 +32,7 @@ export async function send(
       status: response.status,
       body: text ? JSON.parse(text) : undefined,
       replayed: response.headers.has('idempotent-replayed'),
+      retryAfter: response.headers.get('retry-after'),
     }
   } catch {
     return { status: 0, body: undefined, replayed: false }

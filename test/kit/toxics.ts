@@ -29,6 +29,8 @@ export type ToxicProxy = {
   /** `POST` a JSON list of toxics to it: they replace those that are on, for open connections too. */
   readonly controlUrl: string
   readonly set: (...toxics: readonly Toxic[]) => void
+  /** Resets every open connection. */
+  readonly resetAll: () => void
   readonly close: () => Promise<void>
 }
 
@@ -140,6 +142,9 @@ export async function openToxicProxy(target: () => URL, seed = 1): Promise<Toxic
     url: urlOf(server),
     controlUrl: `${urlOf(control)}/toxics`,
     set,
+    resetAll: () => {
+      for (const socket of sockets) socket.resetAndDestroy()
+    },
     close: async () => {
       for (const socket of sockets) socket.destroy()
       control.closeAllConnections()

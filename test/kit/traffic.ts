@@ -13,9 +13,14 @@ export type Traffic = { readonly sent: number; readonly failed: readonly string[
 
 /**
  * Buyers who look around, fill carts, order, pay and read their order: so many requests a second, whether those of before
- * were answered or not. A third of what is begun is a purchase.
+ * were answered or not. A third of what is begun is a purchase. A buyer gives up at an answer that is excused.
  */
-export function startTraffic(url: string, variantId: string, perSecond: number) {
+export function startTraffic(
+  url: string,
+  variantId: string,
+  perSecond: number,
+  isExcused: (reply: Reply) => boolean = () => false,
+) {
   const times: number[] = []
   const failed: string[] = []
   const waiting: Step[] = []
@@ -27,6 +32,7 @@ export function startTraffic(url: string, variantId: string, perSecond: number) 
     const ms = performance.now() - began
     times.push(ms)
     if (reply.status === status) return void (next && waiting.push(next(reply.body)))
+    if (isExcused(reply)) return
     failed.push(`${what}: ${reply.status || 'no answer'} ${reply.body?.code ?? ''} after ${Math.round(ms)} ms`)
   }
   const began = performance.now()

@@ -28,7 +28,7 @@ export function isConnectionLost(error: unknown): boolean {
   return (
     !isSqlState(code) &&
     error instanceof Error &&
-    /connection terminated|connection.*(closed|ended|timeout)|not queryable|timeout exceeded when trying to connect/i.test(
+    /connection terminated|connection.*(closed|ended|timeout)|not queryable|timeout exceeded when trying to connect|^timeout expired$/i.test(
       error.message,
     )
   )

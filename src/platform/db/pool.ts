@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
+import { WatchedClient } from './watched-client.ts'
 
 /** More distinct statements than this on one connection would be a statement built from its input: those go unnamed. */
 const MAX_NAMES = 500
@@ -50,15 +51,9 @@ export type DatabaseOptions = {
  */
 export function openDatabase(options: DatabaseOptions): Database {
   let sent = 0
-  class NamedClient extends pg.Client {
+  class NamedClient extends WatchedClient {
     #inTransaction = false
     #stale = false
-
-    constructor(config?: pg.ClientConfig) {
-      super(config)
-      // A connection that breaks while in use fails its statement; without a listener it would end the process as well.
-      this.on('error', () => {})
-    }
 
     // biome-ignore lint/suspicious/noExplicitAny: the overloads of pg's own method
     override query(...args: any[]): any {

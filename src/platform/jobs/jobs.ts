@@ -39,7 +39,7 @@ export async function startJobs(options: JobsOptions): Promise<{ stop(): Promise
       pump.wake()
     })
   }
-  const pump = makePump({ name: 'jobs', everyMs: 5_000, atLeastMs: 1_000, run: start, log: options.log })
+  const pump = makePump({ name: 'jobs', everyMs: 1_000, atLeastMs: 1_000, run: start, log: options.log })
   await start()
   pump.start()
   return {
@@ -83,27 +83,28 @@ async function startWorker({ url, tasks, cron, log, concurrency = 4 }: JobsOptio
     ),
     parsedCronItems: parseCronItems(cron.map(scheduled)),
   }).catch(async (error) => {
+    await sign?.takeDown()
     await pgPool.end()
     throw error
   })
 
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>()
   let closed: Promise<void> | undefined
   const close = () =>
     (closed ??= giveBack(pgPool, id, interrupted)
       .catch((error) => log.warn({ err: error }, 'could not give jobs back: another worker will unlock them'))
       .then(() => sign?.takeDown())
-      .then(() => pgPool.end()))
-  const ended = runner.promise.catch((error) => log.error({ err: error }, 'the worker for jobs ended')).then(close)
-  return {
-    ended,
-    stop: async () => {
-      const stopped = runner
-        .stop()
-        .catch((error) => log.warn({ err: error }, 'the worker for jobs did not stop cleanly'))
-      await Promise.race([stopped, sleep(FINISH_MS + OBEY_MS, undefined, { ref: false })])
-      await close()
-    },
+      .then(() => pgPool.end())
+      .then(end))
+  const stop = async () => {
+    const stopped = runner.stop().catch((error) => log.warn({ err: error }, 'the worker for jobs did not stop cleanly'))
+    await Promise.race([stopped, sleep(FINISH_MS + OBEY_MS, undefined, { ref: false })])
+    await close()
   }
+  runner.promise.catch((error) => log.error({ err: error }, 'the worker for jobs ended')).then(close)
+  // A job that it was given, and never heard of, would wait for it for as long as it lives.
+  events.once('worker:getJob:error', stop)
+  return { ended, stop }
 }
 
 const adapt =

@@ -1,4 +1,5 @@
-import pg from 'pg'
+import type pg from 'pg'
+import { WatchedClient } from '#platform/db/watched-client.ts'
 import { makePump } from '#platform/jobs/pump.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 
@@ -25,12 +26,7 @@ export function showSignOfLife(url: string, workerId: string, log: Log): Sign {
     pump.wake()
   }
   const connect = async () => {
-    const made = new pg.Client({
-      connectionString: url,
-      application_name: 'stoa worker',
-      connectionTimeoutMillis: 5_000,
-      keepAlive: true,
-    })
+    const made = new WatchedClient({ connectionString: url, application_name: 'stoa worker' })
     client = made
     made.on('error', () => client === made && lose())
     await made.connect()

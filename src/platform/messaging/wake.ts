@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import pg from 'pg'
+import { WatchedClient } from '#platform/db/watched-client.ts'
 import type { Log } from '#platform/telemetry/log.ts'
 
 const CHANNEL = 'stoa_events'
@@ -33,11 +33,11 @@ export function makeNotifier(db: Kysely<{}>, log: Log): { notify: () => void; st
 
 /** Calls `wake` whenever another process says that there are events; reconnects until stopped. */
 export function listenForEvents(url: string, wake: () => void, log: Log): { stop: () => Promise<void> } {
-  let client: pg.Client | undefined
+  let client: WatchedClient | undefined
   let stopped = false
   const connect = async () => {
     if (stopped) return
-    const fresh = new pg.Client({ connectionString: url, keepAlive: true })
+    const fresh = new WatchedClient({ connectionString: url })
     client = fresh
     const retry = (error?: Error) => {
       if (stopped || client !== fresh) return
