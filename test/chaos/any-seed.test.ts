@@ -1,15 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { expect, test, vi } from 'vitest'
-import { jobsLeft, makeJobsDue } from '../kit/at-rest.ts'
+import { test, vi } from 'vitest'
+import { comeToRest, makeJobsDue } from '../kit/at-rest.ts'
 import { ROUGH, refuseWhatWaits } from '../kit/banks.ts'
 import { variantOf } from '../kit/buyer.ts'
-import { FULL, SEED } from '../kit/chaos.ts'
+import { SEED, sized } from '../kit/chaos.ts'
 import { violationsIn } from '../kit/checker.ts'
 import { namedPlaces } from '../kit/failpoints.ts'
-import { openHistory } from '../kit/history.ts'
+import { openHistory, type Seen } from '../kit/history.ts'
 import { drawMishaps, happen, heal, type Mishap } from '../kit/mishaps.ts'
 import { CANARY, live, type Run } from '../kit/people.ts'
-import { openShopToBreak, type ShopToBreak } from '../kit/shop-to-break.ts'
+import { HOLD_MINUTES, openShopToBreak, type ShopToBreak } from '../kit/shop-to-break.ts'
 import { verdict } from '../kit/verdict.ts'
 import { audited, mailsDue, mailsSent, readBooks } from '../kit/witnesses.ts'
 
@@ -17,16 +17,17 @@ vi.setConfig({ testTimeout: 600_000 })
 
 /**
  * P27: buyers, staff, banks and a failing Stripe on a shop whose processes, database and wires break as a seed has it. When
- * all is well again, every witness tells the same story. Ten seeds from the one that is given, in `make chaos`; one of them
+ * all is well again, every witness tells the same story. (failpoints.test.ts goes through every place.) Ten seeds from the one that is given, in `make chaos`; one of them
  * for longer: `CHAOS=full CHAOS_SEED=7 CHAOS_MISHAPS=200 vitest run test/chaos/any-seed -t 'seed 7'`.
  */
-const MISHAPS = Number(process.env.CHAOS_MISHAPS ?? 14)
-const SEEDS = Array.from({ length: 10 }, (_, i) => SEED + i)
+const MISHAPS = Number(process.env.CHAOS_MISHAPS ?? sized(6, 9))
+const SEEDS = Array.from({ length: sized(1, 10) }, (_, i) => SEED + i)
 const BUYERS = 6
+const LEAST_ORDERS = 30
 const UNDISTURBED_MS = 500
+/** Longer than between two looks at what has expired. */
+const REST_MS = 15_000
 const PLACES = [...new Set(namedPlaces())]
-/** Where something was done, over all seeds. */
-const hit = new Set<string>()
 
 /** People live on it while these things happen; resolves with what is wrong when all is well again. */
 async function run(seed: number, mishaps: readonly Mishap[]): Promise<{ orders: number; violations: string[] }> {
@@ -55,19 +56,26 @@ async function run(seed: number, mishaps: readonly Mishap[]): Promise<{ orders: 
     isOver = true
     await heal(shop)
     await lives
-    for (const line of shop.passed()) if (!line.endsWith(' pass')) hit.add(line.split(' ')[0] as string)
-    return { orders: people.orders.length, violations: [...people.surprises, ...(await judged(shop, history.read()))] }
+    const seen = history.read()
+    const idle = people.orders.length < LEAST_ORDERS ? [`only ${people.orders.length} orders were placed`] : []
+    const violations = [...idle, ...surprising(people), ...(await judged(shop, seen))]
+    if (violations.length > 0) console.error(await linesAbout(violations, shop, seen))
+    return { orders: people.orders.length, violations }
   } finally {
     history.remove()
     await shop.close()
   }
 }
 
+/** Answers that nobody should get, but for the errors that were thrown on purpose: those are told as any bug is. */
+function surprising({ surprises, shop }: Run): string[] {
+  const logged = shop.processes.flatMap((one) => one.output().split('\n'))
+  const planned = logged.flatMap((line) => (line.includes('Failpoint ') ? line.match(/(?<="requestId":")[^"]+/) : []))
+  return surprises.filter((surprise) => !planned.some((id) => id && surprise.includes(id)))
+}
+
 /** Waits until nothing is under way any more, and hears every witness. */
-async function judged(
-  shop: ShopToBreak,
-  history: ReturnType<ReturnType<typeof openHistory>['read']>,
-): Promise<string[]> {
+async function judged(shop: ShopToBreak, history: readonly Seen[]): Promise<string[]> {
   const { cluster, postgres, smtp } = shop
   await refuseWhatWaits(cluster)
   await restedAfter(shop)
@@ -89,22 +97,29 @@ async function judged(
   ]
 }
 
-/** What failed is tried again after pauses of minutes: the clock is moved past them until nothing is left to do. */
+/**
+ * What nobody pays expires, and what failed is tried again after pauses of up to an hour: the clock is moved past them until
+ * nothing is left to do.
+ */
 async function restedAfter({ cluster, postgres }: ShopToBreak): Promise<void> {
-  for (let tries = 0; ; tries += 1) {
-    await cluster.advance(tries === 0 ? 1 : 6)
+  const left = async () => {
+    const [{ count }] = await postgres.query(LEFT)
+    return Number(count) + (await cluster.stripe.command('owed')).length
+  }
+  for (let tries = 1; ; tries += 1) {
+    await cluster.advance(tries === 1 ? HOLD_MINUTES + 1 : 61)
+    await makeJobsDue(postgres.query)
     try {
-      await cluster.comeToRest(6_000)
-      if ((await jobsLeft(postgres.query)) === 0) return
-      await makeJobsDue(postgres.query)
-      throw new Error(JSON.stringify(await postgres.query(LEFT)))
+      return await comeToRest(postgres.query, REST_MS, left)
     } catch (error) {
-      if (tries > 12) throw error
+      if (tries === 8) throw error
     }
   }
 }
 
-const LEFT = 'select task_identifier, attempts, locked_at, last_error from graphile_worker.jobs limit 5'
+const LEFT = `
+  select (select count(*) from orders.orders where status = 'pending')
+    + (select count(*) from graphile_worker.jobs where attempts < max_attempts) as count`
 
 /** Where a name, an address or an e-mail of a buyer stands for anybody to read (O14). */
 async function personalDataInClear({ postgres, processes }: ShopToBreak): Promise<string[]> {
@@ -120,24 +135,26 @@ async function personalDataInClear({ postgres, processes }: ShopToBreak): Promis
   return [...found, ...printed.map(() => 'a process printed personal data')]
 }
 
+/** What clients and attempts say of the payments and orders that violations name: where to begin to look. */
+async function linesAbout(violations: readonly string[], shop: ShopToBreak, seen: readonly Seen[]): Promise<string> {
+  const ids = new Set(violations.flatMap((text) => text.match(/\b(pay|ord|cart)_\w+/g) ?? []))
+  const attempts = await shop.postgres.query(ATTEMPTS)
+  const lines = [...seen, ...attempts].map((one) => JSON.stringify(one))
+  return lines
+    .filter((line) => [...ids].some((id) => line.includes(id)))
+    .slice(0, 60)
+    .join('\n')
+}
+
+const ATTEMPTS = `
+  select id, payment_id, status, decline_code, lease_until, asked, created_at, ended_at
+  from payments.attempts order by created_at`
+
 const told = (mishaps: readonly Mishap[]) => mishaps.map((mishap) => JSON.stringify(mishap)).join('\n')
 
-test.runIf(FULL).each(SEEDS)('seed %i', async (seed) => {
+test.each(SEEDS)('seed %i', async (seed) => {
   const mishaps = drawMishaps(seed, MISHAPS, PLACES)
   const { orders, violations } = await run(seed, mishaps).catch((error) => ({ orders: 0, violations: [String(error)] }))
   if (violations.length > 0) console.error(`CHAOS_SEED=${seed} vitest run test/chaos/any-seed\n${told(mishaps)}`)
   verdict({ promise: 'P27', tried: `orders while ${MISHAPS} things go wrong`, n: orders, violations, seed })
-})
-
-test.runIf(FULL)('and one for the places that chance left out: each was broken at', async () => {
-  const left = PLACES.filter((place) => !hit.has(place))
-  const mishaps = left.flatMap((place): Mishap[] =>
-    place.startsWith('keys.')
-      ? [{ kind: 'rotate-keys', spec: `${place}=kill` }]
-      : [0, 1, 2].map((who) => ({ kind: 'failpoints', who, spec: `${place}=error`, ms: 3_000 })),
-  )
-  const seed = SEED - (SEED % 3)
-  const { orders, violations } = await run(seed, mishaps)
-  expect(PLACES.filter((place) => !hit.has(place))).toEqual([])
-  verdict({ promise: 'P27', tried: `orders while ${left.length} more places break`, n: orders, violations, seed })
 })

@@ -22,7 +22,14 @@ const order: OrderRow = {
   ...{ heldUnits: 2, paymentIds: ['pay_1'], placedEvents: 1 },
 }
 const payment: PaymentRow = {
-  ...{ id: 'pay_1', status: 'captured', capturedMinor: 2_500, bookedMinor: 2_500, returnedMinor: 300 },
+  ...{
+    id: 'pay_1',
+    status: 'captured',
+    capturedMinor: 2_500,
+    bookedMinor: 2_500,
+    returnedMinor: 300,
+    wasAuthorised: false,
+  },
 }
 const refund: RefundRow = { id: 'ref_1', paymentId: 'pay_1', amountMinor: 300, status: 'succeeded', byStaff: true }
 const books: Books = { orders: [order], payments: [payment], refunds: [refund] }

@@ -1,6 +1,6 @@
 import type { Line } from './buyer.ts'
 import type { Answer, Asked, Seen } from './history.ts'
-import type { Books, Effect, Taken } from './witnesses.ts'
+import type { Books, Effect, PaymentRow, Taken } from './witnesses.ts'
 
 /** Everything that bears witness: what clients saw, what our books say, what the provider's say, and what was done outside. */
 export type Evidence = {
@@ -128,7 +128,7 @@ function paymentsWrong(fates: readonly Fate[], { books, provider }: Evidence): s
     )
     const row = rows.get(id)
     if (!row) return [`payment ${id} was tried and is lost`]
-    if (said.includes('succeeded') && row.status !== 'authorised') {
+    if (said.includes('succeeded') && row.status !== 'authorised' && !isLetGo(row)) {
       const captured = objects.map((object) => object.captured).join(' and ') || 'nothing'
       return objects.length === 1 && row.capturedMinor === objects[0]?.captured
         ? []
@@ -138,6 +138,10 @@ function paymentsWrong(fates: readonly Fate[], { books, provider }: Evidence): s
     return isDeclined && objects.length > 0 ? [`payment ${id} was declined, and the provider took money`] : []
   })
 }
+
+/** Its money was held, and never taken: the order was cancelled before the capture. */
+const isLetGo = ({ status, wasAuthorised, bookedMinor }: PaymentRow): boolean =>
+  status === 'cancelled' && wasAuthorised && bookedMinor === 0
 
 /** Of authorised money that much was taken as staff were told. */
 function capturesWrong(fates: readonly Fate[], { payments }: Books): string[] {

@@ -27,7 +27,7 @@ export type DatabaseUrls = { readonly url: string; readonly ownerUrl: string }
 
 /** A process of the shop, as its operator runs it. */
 export type ShopProcess = {
-  /** What it printed so far. */
+  /** What it printed so far, before it was started anew too. */
   output(): string
   /** Sends a signal and waits for the process to be gone; resolves with its exit code, null when a signal ended it. */
   end(signal: NodeJS.Signals): Promise<number | null>
@@ -208,14 +208,17 @@ function shopProcess(
   isReady: (running: Launched) => Promise<void>,
 ): ShopProcess {
   let running: Launched | undefined
+  let before = ''
+  const output = () => before + (running?.output() ?? '')
   return {
-    output: () => running?.output() ?? '',
+    output,
     pid: () => running?.child.pid,
     hang: () => void running?.child.kill('SIGSTOP'),
     resume: () => void running?.child.kill('SIGCONT'),
     isGone: () => !running || isGone(running.child),
     end: async (signal) => (running ? endOf(running.child, signal) : null),
     start: async (more = {}) => {
+      before = output()
       running = launch([CLI, ...command], { ...env, ...more })
       await isReady(running)
     },

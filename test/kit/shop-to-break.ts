@@ -1,12 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { startPostgres, type TestPostgres } from './postgres.ts'
 import type { ShopProcess } from './processes.ts'
 import { openSmtp, type Smtp } from './smtp.ts'
 import { type StripeCluster, startStripeCluster } from './stripe-cluster.ts'
 import { openToxicProxy, type ToxicProxy } from './toxics.ts'
 import { mailingTo } from './witnesses.ts'
+
+export const HOLD_MINUTES = 15
 
 /** A whole shop with everything about it, and a hand on each wire: what a run of mixed faults breaks. */
 export type ShopToBreak = {
@@ -16,8 +15,6 @@ export type ShopToBreak = {
   /** From the shop's processes to their database, and to Stripe. */
   readonly links: { readonly database: ToxicProxy; readonly stripe: ToxicProxy }
   readonly processes: readonly ShopProcess[]
-  /** The places that were passed, with what was done there: `stock.held kill`. */
-  readonly passed: () => string[]
   readonly close: () => Promise<void>
 }
 
@@ -28,10 +25,6 @@ export async function openShopToBreak(options: {
   readonly capture: 'automatic' | 'manual'
 }): Promise<ShopToBreak> {
   const { seed, worker, capture } = options
-  const folder = mkdtempSync(join(tmpdir(), 'stoa-broken-'))
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-  const passedFile = join(folder, 'passed')
-  writeFileSync(passedFile, '')
   const [postgres, smtp] = await Promise.all([startPostgres(), openSmtp({ user: 'shop', pass: 'secret' })])
   let stripeUrl = ''
   const links = {
@@ -46,19 +39,17 @@ export async function openShopToBreak(options: {
       services: 2,
       workers: worker ? 1 : 0,
       env: {
-        ...{ PAYMENT_TIMEOUT_MS: '1500', DRAIN_MS: '0', HOLD_MINUTES: '15', PAYMENT_CAPTURE: capture },
-        ...{ STRIPE_URL: links.stripe.url, FAILPOINTS_PASSED: passedFile, ...mailingTo(smtp) },
+        ...{ PAYMENT_TIMEOUT_MS: '1500', DRAIN_MS: '0', HOLD_MINUTES: String(HOLD_MINUTES), PAYMENT_CAPTURE: capture },
+        ...{ STRIPE_URL: links.stripe.url, ...mailingTo(smtp) },
       },
     },
   )
   stripeUrl = cluster.stripe.url
   return {
     ...{ cluster, postgres, smtp, links, processes: [...cluster.services, ...cluster.workers] },
-    passed: () => readFileSync(passedFile, 'utf8').split('\n').filter(Boolean),
     close: async () => {
       await cluster.stop()
       await Promise.all([postgres.stop(), smtp.close(), links.database.close(), links.stripe.close()])
-      rmSync(folder, { recursive: true, force: true })
     },
   }
 }

@@ -23,6 +23,8 @@ export type PaymentRow = {
   /** By the ledger, money beside the payment's own included. */
   readonly bookedMinor: number
   readonly returnedMinor: number
+  /** Whether money was once held for it, to be captured later. */
+  readonly wasAuthorised: boolean
 }
 
 export type RefundRow = {
@@ -68,7 +70,8 @@ const PAYMENTS = `
   select p.id, p.status, p.captured_minor::float8 as "capturedMinor",
     coalesce(sum(l.amount_minor) filter (where l.kind = 'capture'), 0)::float8 as "bookedMinor",
     coalesce(sum(case l.kind when 'refund' then l.amount_minor when 'refund-failed' then -l.amount_minor end), 0)::float8
-      as "returnedMinor"
+      as "returnedMinor",
+    exists (select from platform.events e where e.subject = p.id and e.type = 'payments.authorised.v1') as "wasAuthorised"
   from payments.payments p left join payments.ledger l on l.payment_id = p.id group by p.id`
 
 const REFUNDS = `
