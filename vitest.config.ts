@@ -8,6 +8,7 @@ const TIMED = [
   'test/chaos/crashes.test.ts',
   'test/chaos/any-seed.test.ts',
   'test/chaos/login-flood.test.ts',
+  'test/chaos/overload.test.ts',
   'test/chaos/poison.test.ts',
   'test/chaos/rolling-restarts.test.ts',
   'test/chaos/slow-provider.test.ts',

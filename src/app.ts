@@ -140,7 +140,10 @@ export async function buildApp(config: Config, options: AppOptions): Promise<App
   metrics.add(...measures, ...all.flatMap((context) => context.measures))
 
   const problems: Problems = Object.assign({}, platformProblems, ...all.map((context) => context.problems))
-  const http = await makeServer({ ...config, log, metrics, authenticate: contexts.users.authenticate, limits, origins })
+  const http = await makeServer({
+    ...{ ...config, log, metrics, limits, origins },
+    ...{ authenticate: contexts.users.authenticate, waitedMs: database.waitedMs },
+  })
   await describeApi(http, { problems, publicUrl: config.publicUrl, authenticationRefuses: ['users.invalid-token'] })
   addHealth(http, db, metrics)
   for (const context of all) await http.register(context.routes, { prefix: '/v1' })

@@ -106,6 +106,11 @@ export const platformProblems = {
     title: 'Not available at the moment',
     advice: 'Wait for the seconds in Retry-After, then repeat the request.',
   },
+  'platform.overloaded': {
+    kind: 'unavailable',
+    title: 'Too much to do at the moment',
+    advice: 'Nothing was done. Wait for the seconds in Retry-After, then repeat the request.',
+  },
   'platform.internal': {
     kind: 'unavailable',
     title: 'Something went wrong here',

@@ -125,6 +125,7 @@ describe('the service refuses to boot', () => {
       ...{
         log: makeLog({ level: 'silent' }),
         metrics: makeMetrics(),
+        waitedMs: () => 0,
         authenticate: async () => guest,
         limits: noLimits(),
       },

@@ -16,7 +16,8 @@ const guest: Actor = { kind: 'guest', userId: null, address: null, permissions: 
 const options: Omit<ServerOptions, 'limits'> = {
   production: true,
   log: makeLog({ level: 'silent', sync: true }),
-  metrics: { observe: () => {} },
+  metrics: { observe: () => {}, shed: () => {} },
+  waitedMs: () => 0,
   authenticate: async ({ authorization }) => {
     if (authorization === 'Bearer staff') return { ...guest, kind: 'staff', permissions: new Set(['things:write']) }
     if (authorization) throw refuse('platform.unauthenticated')

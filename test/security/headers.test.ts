@@ -42,7 +42,8 @@ describe('Headers', () => {
     const { config, log, limits } = shop.app
     const never = () => false
     const server = await makeServer({
-      ...{ ...config, production: true, log, limits, metrics: { observe() {} } },
+      ...{ ...config, production: true, log, limits },
+      ...{ metrics: { observe() {}, shed() {} }, waitedMs: () => 0 },
       origins: { mayCall: never, refuseForeign() {} },
       authenticate: async ({ address }) => ({ kind: 'guest', userId: null, address, permissions: new Set() }),
     })

@@ -19,7 +19,8 @@ async function server(trustedProxies: string[] = []) {
   const app = await makeServer({
     production: true,
     log: log as never,
-    metrics: { observe() {} },
+    metrics: { observe() {}, shed() {} },
+    waitedMs: () => 0,
     limits: limitsHere(),
     authenticate: async ({ authorization, address }) => {
       const [, kind = 'guest', id = null] = /^Bearer (\w+) (\w+)$/.exec(authorization ?? '') ?? []
@@ -257,7 +258,8 @@ describe('what is answered', () => {
 async function makeServerWith(...all: { points: number }[]) {
   const log = { warn() {}, info() {}, error() {}, child: () => log }
   const app = await makeServer({
-    ...{ production: true, log: log as never, metrics: { observe() {} }, limits: limitsHere() },
+    ...{ production: true, log: log as never, limits: limitsHere() },
+    ...{ metrics: { observe() {}, shed() {} }, waitedMs: () => 0 },
     ...{
       origins: originsOf({
         production: true,

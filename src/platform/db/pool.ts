@@ -33,6 +33,8 @@ export type Database = {
   readonly db: Kysely<{}>
   /** Statements sent since the start, `begin` and `commit` included: one round trip each. */
   readonly statements: () => number
+  /** How long the first of those who wait for a connection has waited, in ms; 0 when nobody does. */
+  readonly waitedMs: () => number
   readonly connections: () => { total: number; idle: number; waiting: number }
   readonly close: () => Promise<void>
 }
@@ -88,9 +90,23 @@ export function openDatabase(options: DatabaseOptions): Database {
     Client: NamedClient,
   } as pg.PoolConfig)
   pool.on('error', options.onIdleError)
+  // The pool serves in turn, and a set keeps its order: the first of it has waited longest.
+  const waits = new Set<{ readonly since: number }>()
+  const connect = (): Promise<pg.PoolClient> => {
+    const wait = { since: performance.now() }
+    waits.add(wait)
+    return pool.connect().finally(() => waits.delete(wait))
+  }
+  const waitedMs = () => {
+    for (const { since } of waits) return performance.now() - since
+    return 0
+  }
   return {
-    db: new Kysely<{}>({ dialect: new PostgresDialect({ pool: pool as never }) }),
+    db: new Kysely<{}>({
+      dialect: new PostgresDialect({ pool: { options: pool.options, connect, end: () => pool.end() } }),
+    }),
     statements: () => sent,
+    waitedMs,
     connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => pool.end(),
   }

@@ -12,7 +12,7 @@ const Health = named('Health', closed({ status: Type.Literal('ok') }))
 export function addHealth(app: FastifyInstance, db: Reader, metrics: Metrics): void {
   const route = (operationId: string, summary: string) => ({
     schema: { operationId, summary, tags: ['operations'], response: { 200: Health } },
-    config: { permission: 'public', refuses: ['platform.unavailable'] },
+    config: { permission: 'public', refuses: ['platform.unavailable'], neverShed: true },
   })
   app.get('/health', route('getHealth', 'Is the service there?'), async () => ({ status: 'ok' as const }))
   app.get('/health/live', route('getLiveness', 'Is the process alive?'), async () => ({ status: 'ok' as const }))
@@ -30,7 +30,7 @@ export function addHealth(app: FastifyInstance, db: Reader, metrics: Metrics): v
         tags: ['operations'],
         response: { 200: { content: { 'text/plain': { schema: Type.String() } } } },
       },
-      config: { permission: 'public' },
+      config: { permission: 'public', neverShed: true },
     },
     async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
   )

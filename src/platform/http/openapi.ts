@@ -17,6 +17,7 @@ type RouteConfig = {
   idempotency?: Idempotency
   refuses?: readonly string[]
   limits?: readonly object[]
+  neverShed?: boolean
 }
 
 /** Codes that any route can answer with, besides its own; those that only what takes a body or changes something can. */
@@ -93,9 +94,10 @@ function finishDocument(document: Schema, { problems, authenticationRefuses }: A
     (document.paths ?? {}) as Record<string, Record<string, Operation & { 'x-stoa'?: RouteConfig }>>,
   )) {
     for (const [method, operation] of Object.entries(path)) {
-      const { permission, idempotency = 'none', refuses = [], limits = [] } = operation['x-stoa'] ?? {}
+      const config = operation['x-stoa'] ?? {}
+      const { permission, idempotency = 'none', refuses = [] } = config
       delete operation['x-stoa']
-      const codes = [...refuses, ...EVERYWHERE, ...authenticationRefuses, ...impliedBy(permission, idempotency, limits)]
+      const codes = [...refuses, ...EVERYWHERE, ...authenticationRefuses, ...impliedBy(config)]
       describeProblems(operation, method === 'get' ? codes : [...codes, ...OF_WRITES], problems)
       if (idempotency !== 'none') addIdempotencyKey(operation, idempotency)
       if (refuses.includes('platform.precondition-required')) addIfMatch(operation)
@@ -110,7 +112,8 @@ function finishDocument(document: Schema, { problems, authenticationRefuses }: A
   return document
 }
 
-const impliedBy = (permission: string | undefined, idempotency: Idempotency, limits: readonly object[]): string[] => [
+const impliedBy = ({ permission, idempotency = 'none', limits = [], neverShed }: RouteConfig): string[] => [
+  ...(neverShed ? [] : ['platform.overloaded']),
   ...(limits.length === 0 ? [] : ['platform.rate-limited']),
   ...(permission === 'public'
     ? []

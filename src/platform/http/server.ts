@@ -15,6 +15,7 @@ import { ruleFields } from './fields.ts'
 import { answerBelowRoutes, slownessOf } from './framing.ts'
 import { limitRoutes } from './limits.ts'
 import type { Origins } from './origins.ts'
+import { shedLoad } from './overload.ts'
 import { type Authenticate, guardRoutes } from './permissions.ts'
 import { escapePointer, makeErrorHandler } from './problem.ts'
 import { allowedMethods, watchRoutes } from './routes.ts'
@@ -27,6 +28,8 @@ export type ServerOptions = {
   readonly production: boolean
   readonly log: Log
   readonly metrics: HttpMetrics
+  /** How long the first of those who wait for a connection to the database has waited. */
+  readonly waitedMs: () => number
   readonly authenticate: Authenticate
   readonly limits: Limits
   readonly origins: Origins
@@ -73,6 +76,7 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   await app.register(cors, corsOf(options))
   // Parsed by the few routes that take any.
   await app.register(cookie, { hook: false })
+  shedLoad(app, options)
   guardRoutes(app, options.authenticate)
   limitRoutes(app, options)
   refuseUnreadBodies(app)

@@ -13,6 +13,8 @@ export type Measure = {
 
 export type HttpMetrics = {
   readonly observe: (method: string, route: string, status: number, elapsedMs: number) => void
+  /** Counts a request that was turned away because there was too much to do. */
+  readonly shed: () => void
 }
 
 /** How calls to servers outside go. */
@@ -41,7 +43,13 @@ export function makeMetrics(): Metrics {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     registers: [registry],
   })
+  const shed = new Counter({
+    name: 'stoa_http_shed_total',
+    help: 'Requests turned away because others waited too long for a connection to the database',
+    registers: [registry],
+  })
   return {
+    shed: () => shed.inc(),
     observe: (method, route, status, elapsedMs) => latency.observe({ method, route, status }, elapsedMs / 1000),
     calls: callMetrics(registry),
     add: (...measures) => {

@@ -66,11 +66,12 @@ export async function testCatalogue() {
     ...makeAnswer(db, perform, encryption),
   }
   const context: CatalogContext = catalog(platform, config)
-  const metrics = { observe() {} }
+  const metrics = { observe() {}, shed() {} }
   const http = await makeServer({
     ...config,
     log,
     metrics,
+    waitedMs: pool.waitedMs,
     limits: noLimits(),
     origins: platform.origins,
     authenticate: async ({ authorization: role }) => actorOf((role ?? 'guest') as Role),

@@ -115,6 +115,7 @@ const webhookRoutes =
       permission: 'public',
       refuses: ['payments.unknown-provider', 'payments.invalid-signature'],
       limits: [],
+      neverShed: true,
     }
     const schema = (operationId: string, summary: string) => ({
       operationId,

@@ -141,6 +141,7 @@ export const authRoutes =
           permission: 'public',
           limits: AUTH_LIMITS.refresh,
           refuses: ['users.invalid-refresh-token', 'platform.foreign-origin'],
+          neverShed: true,
         },
       },
       (request, reply) =>
@@ -165,7 +166,7 @@ export const authRoutes =
           body: nullable(LogOut),
           response: { 204: Type.Null() },
         },
-        config: { permission: 'public', refuses: ['platform.foreign-origin'] },
+        config: { permission: 'public', refuses: ['platform.foreign-origin'], neverShed: true },
       },
       (request, reply) =>
         answer(request, reply, async (work) => {

@@ -24,7 +24,7 @@ export const rootRoutes =
           tags: ['auth'],
           response: { 200: named('Jwks', closed({ keys: Type.Array(Jwk) })) },
         },
-        config: { permission: 'public' },
+        config: { permission: 'public', neverShed: true },
       },
       async (_request, reply) => {
         reply.header('cache-control', 'public, max-age=300')
