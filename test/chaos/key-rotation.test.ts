@@ -7,6 +7,7 @@ import { readRegistry } from '#platform/security/sealed-columns.ts'
 import { ADDRESS, fillCart, placeOrder, send, variantOf } from '../kit/buyer.ts'
 import { testDatabase } from '../kit/database.ts'
 import { type Cluster, type Service, startCluster } from '../kit/processes.ts'
+import { verdict } from '../kit/verdict.ts'
 
 const masterKey = (id: number) => `${id}:${randomBytes(32).toString('base64')}`
 const [one, two] = [masterKey(1), masterKey(2)]
@@ -164,13 +165,20 @@ test('P24: keys are rotated under load, killed in the middle and run again, then
   expect(Object.keys(await valuesByKey())).toEqual(['020007'])
 
   const { failures, reads, writes } = await end()
-  expect(failures.slice(0, 5)).toEqual([])
-  expect(failures).toHaveLength(0)
   expect(reads).toBeGreaterThan(500)
   expect(writes).toBeGreaterThan(50)
-  for (const { path, headers, email } of [...carts, ...things])
-    expect((await send(first.url, 'GET', path, undefined, headers)).body.email).toBe(email)
+  const lost: string[] = []
+  for (const { path, headers, email } of [...carts, ...things]) {
+    const { status, body } = await send(first.url, 'GET', path, undefined, headers)
+    if (body?.email !== email) lost.push(`${path} in the end: ${status} ${JSON.stringify(body)}`)
+  }
   expect((await cluster.stoaWith({ ENCRYPTION_KEYS: two }, 'audit', '--json')).code).toBe(0)
+  verdict({
+    promise: 'P24',
+    tried: 'reads and writes while keys are rotated, that is killed half-way, and again under a new master key',
+    n: reads + writes,
+    violations: [...failures, ...lost],
+  })
 }, 120_000)
 
 test('P24: a sealed value that was moved to another row or column, or changed, is not answered: 500, and an error in the log', async () => {
@@ -189,13 +197,15 @@ test('P24: a sealed value that was moved to another row or column, or changed, i
     `update orders.orders set email = set_byte(email, 20, get_byte(email, 20) # 1) where id = '${eve.id}'`,
   ]
   const { rows } = await owner.query('select email from orders.orders where id = $1', [eve.id])
+  const read: string[] = []
   for (const text of tampered) {
     await owner.query({ text })
     const { status, body } = await get(eve)
-    expect([status, body.code]).toEqual([500, 'platform.internal'])
-    expect(JSON.stringify(body)).not.toContain('example.com')
+    const isRefused = status === 500 && body.code === 'platform.internal'
+    if (!isRefused || JSON.stringify(body).includes('example.com')) read.push(`${text}: ${status} ${body.code}`)
     await owner.query('update orders.orders set email = $1 where id = $2', [rows[0].email, eve.id])
   }
+  verdict({ promise: 'P24', tried: 'sealed values that were moved or changed', n: tampered.length, violations: read })
   await vi.waitFor(() => expect(service.output()).toContain(`orders.orders.email:${eve.id} does not open`), 5_000)
   expect([(await get(ann)).status, (await get(eve)).status, (await get(bob)).status]).toEqual([200, 200, 200])
 }, 30_000)
