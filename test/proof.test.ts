@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { isShown, PROMISES, ROOT, readPatches, readProof } from '../scripts/proof.ts'
@@ -16,6 +16,16 @@ describe.each(readPatches())('$patch', (planted) => {
     execFileSync('git', ['apply', '--check', planted.patch], { cwd: ROOT, stdio: 'pipe' })
   })
 })
+
+const tests = globSync('test/**/*.test.ts', { cwd: ROOT }).map((file) => readFileSync(join(ROOT, file), 'utf8'))
+
+test.each(Object.entries(PROMISES))(
+  '%s, %s: a test ends in a verdict on it, and a bug that breaks it is kept',
+  (one) => {
+    expect(tests.some((text) => text.includes(`promise: '${one}'`))).toBe(true)
+    expect(readPatches().some(({ promise }) => promise === one)).toBe(true)
+  },
+)
 
 test('the pages show what was published last', () => {
   expect(isShown(readProof())).toBe(true)
