@@ -98,7 +98,7 @@ async function judged(shop: ShopToBreak, history: readonly Seen[]): Promise<stri
 }
 
 /**
- * What nobody pays expires, and what failed is tried again after pauses of up to an hour: the clock is moved past them until
+ * What nobody pays expires (authorised money waits for its capture), and what failed is tried again after pauses of up to an hour: the clock is moved past them until
  * nothing is left to do.
  */
 async function restedAfter({ cluster, postgres }: ShopToBreak): Promise<void> {
@@ -118,7 +118,7 @@ async function restedAfter({ cluster, postgres }: ShopToBreak): Promise<void> {
 }
 
 const LEFT = `
-  select (select count(*) from orders.orders where status = 'pending')
+  select (select count(*) from orders.orders where status = 'pending' and payment_status <> 'authorised')
     + (select count(*) from graphile_worker.jobs where attempts < max_attempts) as count`
 
 /** Where a name, an address or an e-mail of a buyer stands for anybody to read (O14). */
