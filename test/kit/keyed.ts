@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { sql } from 'kysely'
 import { ADDRESS, type Buying, type Guest, type Placed } from '../contexts/orders/buying.ts'
 import { bearer, PASSWORD } from '../contexts/users/people.ts'
+import { keyedPayments } from './keyed-payments.ts'
 
 type Headers = Readonly<Record<string, string>>
 
@@ -226,27 +226,6 @@ export function keyedRequests(buying: Buying): Readonly<Record<string, () => Pro
       return staff([order.id], back(1), back(2))
     },
     addOrderNote: async () => staff([(await paid()).id], { text: 'Called' }, { text: 'Wrote' }),
-    attemptPayment: async () => {
-      const { body, headers } = await buying.anOrder()
-      const by = (token: string) => ({ method: 'sandbox', token })
-      return { ids: [body.payment.id], as: headers, body: by('tok_ok'), other: by('tok_declined') }
-    },
-    replayPaymentWebhook: async () => {
-      const [row] = await buying.rows(sql<{ id: string }>`
-        insert into payments.inbox (provider, event_id, type, provider_payment_id, claims_capture, received_at, done_at)
-        select provider, gen_random_uuid()::text, 'payment.succeeded', provider_payment_id, false, ${shop.clock.now}, ${shop.clock.now}
-        from payments.payments where id = ${(await paid()).body.payment.id} returning id`)
-      return staff([Number(row?.id)])
-    },
-    capturePayment: async () =>
-      staff([(await authorised()).body.payment.id], { amount: usd(900) }, { amount: usd(800) }),
-    refundPayment: async () => {
-      const back = (amountMinor: number) => ({ amount: usd(amountMinor), reason: 'Scratched' })
-      return staff([(await paid()).body.payment.id], back(300), back(200))
-    },
-    recordReceipt: async () => {
-      const { body } = await buying.anOrder()
-      return staff([body.payment.id], { amount: body.total }, { amount: body.total, reference: 'Ann' })
-    },
+    ...keyedPayments(buying, { staff, authorised, paid }),
   }
 }

@@ -2,15 +2,19 @@ import { createHmac, randomUUID } from 'node:crypto'
 import type { Sent } from '../../kit/shop.ts'
 import type { Buying, Placed } from './buying.ts'
 
-/** The buyer pays at the provider itself, and we hear nothing of it: the provider's id of the payment. */
-export async function payUnheard(buying: Buying, { body: { payment, total } }: Placed): Promise<string> {
+/** The buyer pays at the provider itself, all or another amount, and we hear nothing of it: the provider's id of the payment. */
+export async function payUnheard(
+  buying: Buying,
+  { body: { payment, total } }: Placed,
+  amount: number = total.amountMinor,
+): Promise<string> {
   const { sandboxSecretKey } = buying.shop.app.config
   const response = await fetch(`${buying.sandbox.url}/v1/payments`, {
     method: 'POST',
     headers: { authorization: `Bearer ${sandboxSecretKey}`, 'content-type': 'application/json' },
     body: JSON.stringify({
       reference: payment.id,
-      amount: total.amountMinor,
+      amount,
       currency: total.currency,
       token: 'tok_ok',
     }),
