@@ -16,7 +16,7 @@ vi.setConfig({ testTimeout: 150_000 })
 /** P3: a hold expires and comes back; a late payment never oversells. Two service processes, both expire; Stripe's double behind a proxy. */
 const UNITS = sized(8, 40)
 const FREED_WITHIN_MS = 60_000
-const GIVEN_UP_AFTER_MS = 10 * 60_000
+const GIVEN_UP_WITHIN_MS = 10 * 60_000
 
 type Order = Reply['body'] & { readonly intent: string }
 /** What became of an order: when it expired, how often its stock came back, and what moved its money. */
@@ -205,7 +205,7 @@ test.runIf(FULL)('paid while the clock passes the hold, and others buy what come
 })
 
 test.runIf(FULL)(
-  'provider unreachable: nothing is freed for ten minutes, then all; what it took meanwhile is held again or goes back',
+  'provider unreachable: nothing is freed for eight minutes, all within ten; what it took meanwhile is held again or goes back',
   async () => {
     const { variantId, orders } = await holdAll('unheard')
     // A webhook of before that came while nobody answers would be tried again a quarter of an hour later.
@@ -216,7 +216,7 @@ test.runIf(FULL)(
     await until(orders, ({ closingSince }) => closingSince !== null)
     const violations: string[] = []
     const [before] = await fates(orders)
-    await cluster.advance(9)
+    await cluster.advance(8)
     await until(orders, ({ heldUntil }) => heldUntil === null || heldUntil > before!.heldUntil!)
     for (const { id, status } of await fates(orders))
       if (status !== 'pending') violations.push(`${id} is ${status} early`)
@@ -225,7 +225,7 @@ test.runIf(FULL)(
     await until(orders, ({ status }) => status === 'expired')
     for (const fate of await fates(orders)) {
       const tookMs = fate.expiredAt!.getTime() - fate.closingSince!.getTime()
-      if (tookMs > GIVEN_UP_AFTER_MS + FREED_WITHIN_MS) violations.push(`${fate.id}: freed after ${tookMs} ms`)
+      if (tookMs > GIVEN_UP_WITHIN_MS) violations.push(`${fate.id}: freed after ${tookMs} ms`)
       violations.push(...notOnce(fate))
     }
     // Half of it is ordered anew before the provider is heard of again.

@@ -13,14 +13,14 @@ export type ClosingLimits = {
   readonly cancelsProcessing: boolean
 }
 
-/** How long an unreachable provider can keep a payment from closing. */
-const CLOSE_ANYWAY_AFTER_MINUTES = 10
+/** How long an unreachable provider can keep a payment from closing: with the sweep after it, no more than ten minutes. */
+const CLOSE_ANYWAY_AFTER_MINUTES = 9
 const LOOK_AGAIN_AFTER_MINUTES = 1 / 6
 
 /**
  * Closes a payment for its order, or says why not yet. One that has lapsed is cancelled at its provider first (a job
  * does that; until then it is busy), so that it cannot be paid after its goods are free; when the provider cannot be
- * reached for ten minutes it is closed all the same. One that a person cancels is closed at once: if it is paid later,
+ * reached for nine minutes it is closed all the same. One that a person cancels is closed at once: if it is paid later,
  * the money goes back. Authorised money keeps its order's stock until the provider lets it go, and while it is captured.
  */
 export function close(

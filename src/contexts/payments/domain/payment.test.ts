@@ -212,8 +212,15 @@ describe('closing', () => {
     ['time left', {}, undefined, 'busy', 'open'],
     ['at the provider', there, undefined, 'busy', 'open'],
     [
-      'asked for ten minutes in vain',
-      { ...there, closingReason: 'expired', closingSince: minutesAfter(now, -10) },
+      'asked for eight minutes in vain',
+      { ...there, closingReason: 'expired', closingSince: minutesAfter(now, -8) },
+      undefined,
+      'busy',
+      'open',
+    ],
+    [
+      'asked for nine minutes in vain',
+      { ...there, closingReason: 'expired', closingSince: minutesAfter(now, -9) },
       undefined,
       'cancelled',
       'cancelled',
