@@ -133,7 +133,17 @@ describe('the journey', () => {
     const merged = await buying.send('POST', into, { fromCartId: guest.id }, { ...ann, ...guest.headers })
     expect(merged).toMatchObject({ status: 200, body: { items: [{ quantity: 5 }] } })
     const again = await buying.send('POST', into, { fromCartId: guest.id }, { ...ann, ...guest.headers })
-    expect(again.body.code).toBe('carts.already-ordered')
+    expect(again).toMatchObject({ status: 409, body: { code: 'carts.already-merged' } })
+    const left = `/v1/carts/${guest.id}`
+    for (const gone of [
+      await buying.send('POST', `${left}/items`, { variantId: mug, quantity: 1 }, guest.headers),
+      await buying.send('PATCH', left, { note: 'Ring' }, guest.headers),
+      await buying.order(guest),
+    ])
+      expect(gone).toMatchObject({ status: 409, body: { code: 'carts.already-merged' } })
+    expect((await buying.send('GET', `/v1/carts/${own.id}`, undefined, ann)).body.items).toMatchObject([
+      { quantity: 5 },
+    ])
   })
 })
 

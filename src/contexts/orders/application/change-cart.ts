@@ -66,7 +66,7 @@ export const readCart =
     priced(needs, doing, await ownCart(needs, doing, id))
 
 /**
- * Adds units of a variant: a new line, or more of the one it has. Refuses carts.not-found, carts.already-ordered,
+ * Adds units of a variant: a new line, or more of the one it has. Refuses carts.not-found, what refuseClosed refuses,
  * carts.too-many-items and what goods.ts refuses; more than is available counts what the cart has of it already.
  */
 export const addItem =
@@ -99,7 +99,7 @@ export const setQuantity =
     })
   }
 
-/** Changes who buys and where it goes. Refuses carts.not-found, carts.already-ordered and what checkDetails refuses. */
+/** Changes who buys and where it goes. Refuses carts.not-found and what refuseClosed and checkDetails refuse. */
 export const changeDetails =
   (needs: ChangeCartNeeds) =>
   async (doing: Doing, id: CartId, asked: CartDetails & NamedAddresses): Promise<PricedCart> => {
@@ -135,8 +135,13 @@ async function ownCart(needs: ChangeCartNeeds, { db, actor }: Doing, id: CartId)
 
 async function openCart(needs: ChangeCartNeeds, doing: Doing, id: CartId): Promise<Cart> {
   const cart = await ownCart(needs, doing, id)
-  if (cart.status !== 'open') throw refuse('carts.already-ordered')
+  refuseClosed(cart)
   return cart
+}
+
+/** Refuses a cart that cannot change any more: carts.already-ordered, carts.already-merged. */
+export function refuseClosed({ status }: Cart): void {
+  if (status !== 'open') throw refuse(`carts.already-${status}`)
 }
 
 /** How many units of a variant a cart may hold; refuses when that is fewer than `units`. */

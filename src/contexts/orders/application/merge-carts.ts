@@ -2,7 +2,7 @@ import type { CartId } from '#kernel/ids.ts'
 import type { Work } from '#platform/db/work.ts'
 import { type Cart, MAX_CART_ITEMS, MAX_UNITS, type PricedCart } from '../domain/cart.ts'
 import { refuse } from '../domain/problems.ts'
-import type { ChangeCartNeeds } from './change-cart.ts'
+import { type ChangeCartNeeds, refuseClosed } from './change-cart.ts'
 import { priced } from './goods.ts'
 import { cartProof, ownsCart } from './proofs.ts'
 
@@ -13,7 +13,7 @@ export type MergeCartsNeeds = ChangeCartNeeds & {
 
 /**
  * Moves the lines of another cart into this one; both must be the caller's. Nothing is lost for want of stock: the cart
- * names it as a problem. Refuses carts.not-found, carts.already-ordered, carts.cannot-merge, carts.too-many-items.
+ * names it as a problem. Refuses carts.not-found, what refuseClosed refuses, carts.cannot-merge, carts.too-many-items.
  */
 export const mergeCarts =
   (needs: MergeCartsNeeds) =>
@@ -22,7 +22,7 @@ export const mergeCarts =
     const [into, from] = [id, fromCartId].map((one) => carts.find((cart) => cart.id === one))
     if (!into || !from || ![into, from].every((cart) => ownsCart(needs.guestTokens, work.actor, cart)))
       throw refuse('carts.not-found')
-    if ([into, from].some((cart) => cart.status !== 'open')) throw refuse('carts.already-ordered')
+    for (const cart of [into, from]) refuseClosed(cart)
     if (into.id === from.id || into.currency !== from.currency) throw refuse('carts.cannot-merge')
     const merged = await moveItems(needs, work, into, from)
     await needs.closeMerged(work, from.id)

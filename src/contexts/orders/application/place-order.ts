@@ -45,8 +45,8 @@ export type PlaceOrderNeeds = {
 
 /**
  * Places the order of a cart: freezes it, opens the payment, holds the stock. Refuses carts.not-found,
- * orders.already-placed (with the order), orders.checkout-paused, orders.empty, orders.not-ready, orders.price-changed, orders.amount-too-large,
- * payments.amount-too-small, catalog.out-of-stock, catalog.not-for-sale, catalog.price-moved; then nothing happened.
+ * carts.already-merged, orders.already-placed (with the order), orders.checkout-paused, orders.empty, orders.not-ready,
+ * orders.price-changed, orders.amount-too-large, payments.amount-too-small, catalog.out-of-stock, catalog.not-for-sale, catalog.price-moved; then nothing happened.
  */
 export const placeOrder =
   (needs: PlaceOrderNeeds) =>
@@ -100,7 +100,7 @@ async function whyNotOpen(needs: PlaceOrderNeeds, work: Work, cartId: CartId) {
   }
   const { paused } = await needs.readCheckout(work.tx)
   if (paused) return refuse('orders.checkout-paused', undefined, { retryAfterSeconds: PAUSED_RETRY_SECONDS })
-  return refuse('carts.already-ordered')
+  return refuse(cart.status === 'merged' ? 'carts.already-merged' : 'carts.already-ordered')
 }
 
 function refuseOtherTotal({ totals, cart, lines }: PricedCart, expected: Money | undefined): void {

@@ -13,6 +13,11 @@ export const ordersProblems = {
     title: 'The cart is already ordered',
     advice: 'An ordered cart cannot change. It opens again when its order expires or is cancelled unpaid.',
   },
+  'carts.already-merged': {
+    kind: 'conflict',
+    title: 'The cart is merged into another',
+    advice: 'Its items are in the cart that it was merged into: go on with that one.',
+  },
   'carts.unknown-variant': {
     kind: 'invalid',
     title: 'No such variant',

@@ -35,7 +35,7 @@ const DETAILS = [
   'carts.two-addresses',
   'users.address-not-found',
 ] as const
-const OPEN = ['carts.not-found', 'carts.already-ordered'] as const
+const OPEN = ['carts.not-found', 'carts.already-ordered', 'carts.already-merged'] as const
 
 /** Carts: every answer is the whole cart, priced now. */
 export const cartRoutes =

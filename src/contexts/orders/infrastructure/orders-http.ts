@@ -56,6 +56,7 @@ export const orderRoutes =
             ...[
               'carts.not-found',
               'carts.already-ordered',
+              'carts.already-merged',
               'orders.already-placed',
               'orders.checkout-paused',
               'orders.empty',
