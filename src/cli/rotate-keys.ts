@@ -6,32 +6,32 @@ import type { Config } from '../config.ts'
 import { makeBar } from './bar.ts'
 import { tell, withDatabase } from './connect.ts'
 import { record } from './record.ts'
+import { stoppable } from './stoppable.ts'
 
 export const command = new Command('rotate-keys')
   .description('seal all personal data under new keys while the shop runs; the same command goes on where it stopped')
   .option('--json', 'print JSON')
   .action((options: { json?: boolean }) =>
     withDatabase(async ({ ownerUrl }, config) => {
-      const rotation = await rotateShop(ownerUrl, config)
+      const rotation = await stoppable('the same command goes on from here', (signal) =>
+        rotateShop(ownerUrl, config, signal),
+      )
       console.log(options.json ? JSON.stringify(rotation, null, 2) : report(rotation))
       if (rotation.broken.length > 0 || rotation.busy > 0) process.exitCode = 1
     }),
   )
 
-async function rotateShop(ownerUrl: string, config: Config): Promise<Rotation> {
+async function rotateShop(ownerUrl: string, config: Config, signal: AbortSignal): Promise<Rotation> {
   const log = makeLog({ level: config.logLevel, sync: true })
   const pool = { url: ownerUrl, maxConnections: 2, connectTimeoutMs: 10_000, onIdleError: () => {} }
   const database = openDatabase(pool)
   const bar = makeBar('sealing anew  {bar}  row {value} of {total}')
-  const stop = new AbortController()
-  const onSignal = () => stop.abort(new Error('stopped; the same command goes on from here'))
-  process.once('SIGINT', onSignal)
   try {
     const rotation = await rotateKeys({
       db: database.db,
       masterKeys: config.encryptionKeys,
       log,
-      signal: stop.signal,
+      signal,
       onStep: tell,
       onProgress: bar.show,
     })
@@ -40,7 +40,6 @@ async function rotateShop(ownerUrl: string, config: Config): Promise<Rotation> {
     await record(database.db, 'rotate-keys', { action: 'keys.rotate', subject: 'data-keys', before: null, after })
     return rotation
   } finally {
-    process.off('SIGINT', onSignal)
     bar.end()
     await database.close()
   }
