@@ -6,6 +6,7 @@ import { jobsLeft, makeJobsDue } from '../kit/at-rest.ts'
 import { fillCart, placeOrder, type Reply, variantOf } from '../kit/buyer.ts'
 import { FULL, SEED, sized } from '../kit/chaos.ts'
 import { type TestDatabase, testDatabase } from '../kit/database.ts'
+import { type Fate, fatesOf, notOnce } from '../kit/fates.ts'
 import { payByStripe, type StripeCluster, startStripeCluster } from '../kit/stripe-cluster.ts'
 import { openToxicProxy, type ToxicProxy } from '../kit/toxics.ts'
 import { verdict } from '../kit/verdict.ts'
@@ -17,21 +18,9 @@ vi.setConfig({ testTimeout: 150_000 })
 const UNITS = sized(8, 40)
 const FREED_WITHIN_MS = 60_000
 const GIVEN_UP_WITHIN_MS = 10 * 60_000
+const MEETING_MS = 1_500
 
 type Order = Reply['body'] & { readonly intent: string }
-/** What became of an order: when it expired, how often its stock came back, and what moved its money. */
-type Fate = {
-  readonly id: string
-  readonly intent: string
-  readonly status: string
-  readonly expiredAt: Date | null
-  readonly closingSince: Date | null
-  readonly heldUntil: Date | null
-  readonly expiries: number
-  readonly freed: number
-  readonly told: boolean
-}
-
 let database: TestDatabase
 let witness: pg.Client
 let proxy: ToxicProxy
@@ -79,17 +68,7 @@ async function holdAll(handle: string): Promise<{ variantId: string; orders: Ord
   return { variantId, orders: placed.map(({ body }) => ({ ...body, intent: intents.get(body.payment.id) })) }
 }
 
-const fates = async (orders: readonly Order[]): Promise<Fate[]> =>
-  (await witness.query(FATES, [orders.map(({ id }) => id)])).rows
-
-const FATES = `
-  select o.id, p.provider_payment_id as intent, o.status, o.hold_until as "heldUntil", p.closing_since as "closingSince",
-    (select min(t.at) from orders.timeline t where t.order_id = o.id and t.kind = 'expired') as "expiredAt",
-    (select count(*)::int from platform.events e where e.subject = o.id and e.type = 'orders.expired.v1') as expiries,
-    (select count(*)::int from catalog.movements m where m.reference = o.id and m.reason = 'expired') as freed,
-    exists (select from orders.mails m join platform.events e on e.id = m.event_id
-      where e.subject = o.id and e.type = 'orders.unfulfillable.v1' and m.sent_at is not null) as told
-  from orders.orders o join payments.payments p on p.order_id = o.id where o.id = any($1) order by o.id`
+const fates = (orders: readonly Order[]): Promise<Fate[]> => fatesOf(witness, orders)
 
 /** Waits until it is so of each. */
 const until = (orders: readonly Order[], isSo: (fate: Fate) => boolean): Promise<void> =>
@@ -130,9 +109,6 @@ async function cancelledAt(): Promise<Map<string, number>> {
   const events = (await cluster.stripe.command('events')).filter(({ type }) => type === 'payment_intent.canceled')
   return new Map(events.map(({ data, created }) => [data.object.id, created * 1_000]))
 }
-
-const notOnce = ({ id, expiries, freed }: Fate): string[] =>
-  expiries === 1 && freed === 1 ? [] : [`${id}: expired ${expiries} times, freed ${freed} times`]
 
 /** Each expired once, after Stripe had cancelled its payment. */
 async function wronglyExpired(orders: readonly Order[]): Promise<string[]> {
@@ -241,7 +217,7 @@ test.runIf(FULL)(
   },
 )
 
-test('killed between cancelling at the provider and freeing: the other finishes it, once', async () => {
+test('killed between cancelling at the provider and freeing: two who meet over it finish it, once', async () => {
   const { orders } = await holdAll('killed')
   const [first, second] = cluster.services as unknown as [(typeof cluster.services)[0], (typeof cluster.services)[0]]
   await second.end('SIGTERM')
@@ -252,10 +228,14 @@ test('killed between cancelling at the provider and freeing: the other finishes 
   const violations = (await fates(orders)).flatMap(({ id, freed }) =>
     freed === 0 ? [] : [`${id}: freed by the killed`],
   )
-  await second.start()
+  // Each still works on them when the other looks.
+  const slowly = { FAILPOINTS: `order.expired=delay:${MEETING_MS}` }
+  await Promise.all([first.start(slowly), second.start(slowly)])
   await until(orders, ({ status }) => status === 'expired')
-  violations.push(...(await wronglyExpired(orders)))
+  // Whoever has begun comes to its end.
+  await Promise.all([first.end('SIGTERM'), second.end('SIGTERM')])
   await first.start()
+  violations.push(...(await wronglyExpired(orders)))
   violations.push(...(await audited(cluster)))
   verdict({ promise: 'P3', tried: 'holds whose sweeper was killed', n: UNITS, violations })
 })
