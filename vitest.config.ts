@@ -22,6 +22,8 @@ export default defineConfig({
     hookTimeout: 60_000,
     pool: 'forks',
     maxWorkers: 2,
+    // Of whole shops that are broken at once, in any-seed.test.ts.
+    maxConcurrency: 3,
     projects: [
       {
         extends: true,

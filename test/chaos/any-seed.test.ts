@@ -152,7 +152,7 @@ const ATTEMPTS = `
 
 const told = (mishaps: readonly Mishap[]) => mishaps.map((mishap) => JSON.stringify(mishap)).join('\n')
 
-test.each(SEEDS)('seed %i', async (seed) => {
+test.concurrent.each(SEEDS)('seed %i', async (seed) => {
   const mishaps = drawMishaps(seed, MISHAPS, PLACES)
   const { orders, violations } = await run(seed, mishaps).catch((error) => ({ orders: 0, violations: [String(error)] }))
   if (violations.length > 0) console.error(`CHAOS_SEED=${seed} vitest run test/chaos/any-seed\n${told(mishaps)}`)
