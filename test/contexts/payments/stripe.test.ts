@@ -17,6 +17,7 @@ afterEach(() => {
 })
 
 const paid = { objects: 1, captured: 1999, refunded: 0 }
+const CONFIRM = { method: 'POST', path: '/confirm$' }
 const CREATE = { method: 'POST', path: '^/v1/payment_intents$' }
 
 async function expectPaidOnce(payment: Opened) {
@@ -185,6 +186,24 @@ describe('what gets lost on the way', () => {
     },
   )
 
+  test('a decline that is heard while the next card is charged is not the answer of that one, though its process dies', async () => {
+    const payment = await at.openPayment()
+    expect((await at.attempt(payment, 'pm_card_chargeDeclined')).body.status).toBe('declined')
+    const confirmations = () => at.stripe.requests().filter(({ path }) => path.endsWith('/confirm')).length
+    const before = confirmations()
+    at.stripe.faults({ match: CONFIRM, fault: { kind: 'silence', at: 'before', delayMs: 800 } })
+    enableFailpoints('payment.after-call=error')
+    const dying = at.attempt(payment, 'pm_card_visa', { key: 'next' })
+    while (confirmations() === before) await new Promise((resolve) => setTimeout(resolve, 10))
+    await at.tell(payment, 'payment_intent.payment_failed')
+    expect(at.witness(payment).captured).toBe(0)
+    expect((await dying).status).toBe(500)
+    enableFailpoints('')
+    at.shop.clock.advance(1)
+    expect((await at.attempt(payment, 'pm_card_visa', { key: 'next' })).body.status).toBe('succeeded')
+    await expectPaidOnce(payment)
+  })
+
   test('the webhook that comes before the answer, and the attempt that ends after', async () => {
     const payment = await at.openPayment()
     at.stripe.faults({ match: CREATE, fault: { kind: 'silence', at: 'after', delayMs: 300 } })
@@ -213,6 +232,24 @@ test('refunds: a part, too much, and the rest', async () => {
   expect(await at.read(payment)).toMatchObject({ refunded: { amountMinor: 1999 } })
   expect(at.witness(payment)).toEqual({ objects: 1, captured: 1999, refunded: 1999 })
 })
+
+test.each(['before', 'after'] as const)(
+  'an error that stays with the key of a refund, %s its effect, does not hold it up for a day',
+  async (moment) => {
+    const payment = await at.openPayment()
+    await at.attempt(payment, 'pm_card_visa')
+    at.stripe.faults({
+      match: { method: 'POST', path: '/refunds$' },
+      fault: { kind: 'error', at: moment, kept: true },
+    })
+    const wanted = { amount: { amountMinor: 500, currency: 'USD' }, reason: 'too small' }
+    const refunds = `/v1/payments/${payment.id}/refunds`
+    const { body } = await at.shop.send('POST', refunds, wanted, await at.shop.asOwner())
+    expect(body.status).toBe('succeeded')
+    expect(await at.read(payment)).toMatchObject({ refunded: { amountMinor: 500 } })
+    expect(at.witness(payment)).toEqual({ objects: 1, captured: 1999, refunded: 500 })
+  },
+)
 
 test('krónur are paid in hundredths at Stripe, and are whole here', async () => {
   const payment = await at.openPayment(1500, 'ISK')
@@ -273,6 +310,20 @@ describe('money that is only authorised', () => {
     expect(await manual.read(payment)).toMatchObject({ status: 'captured', captured: { amountMinor } })
     expect(manual.witness(payment)).toEqual({ objects: 1, captured: amountMinor, refunded: 0 })
   })
+
+  test.each(['before', 'after'] as const)(
+    'an error that stays with the key of a capture, %s its effect, does not hold it up for a day',
+    async (moment) => {
+      const payment = await authorised()
+      manual.stripe.faults({
+        match: { method: 'POST', path: '/capture$' },
+        fault: { kind: 'error', at: moment, kept: true },
+      })
+      expect((await capture(payment)).body.status).toBe('succeeded')
+      expect(await manual.read(payment)).toMatchObject({ status: 'captured', captured: { amountMinor: 1999 } })
+      expect(manual.witness(payment)).toEqual({ objects: 1, captured: 1999, refunded: 0 })
+    },
+  )
 
   test('what Stripe refuses to capture has failed, and another amount is taken', async () => {
     const payment = await authorised(20_000, 'KWD')

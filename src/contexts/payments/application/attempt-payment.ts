@@ -88,17 +88,17 @@ export const attemptPayment =
     const provider = needs.providers.get(wanted.method)
     if (!provider) throw refuse('payments.unknown-method')
     refuseTooLittle(provider, seen.payment)
-    const now = needs.clock()
-    assertPayable(seen.payment, now)
+    assertPayable(seen.payment, needs.clock())
     const payer = await beginTry(needs, command, seen.payment)
     let declined = false
     try {
       await leaveObject(needs, command, seen.payment, seen.live, provider.name)
       const { paymentId, keyHash, requestHash } = wanted
       const id = needs.newAttemptId()
-      const leaseUntil = new Date(now.getTime() + needs.leaseMs)
-      const attempt: NewAttempt = { id, paymentId, keyHash, requestHash, provider: provider.name, leaseUntil }
-      const opened = await needs.perform.one(command, (single) => needs.openAttempt(single, attempt))
+      const attempt = { id, paymentId, keyHash, requestHash, provider: provider.name }
+      const opened = await needs.perform.one(command, (single) =>
+        needs.openAttempt(single, { ...attempt, leaseUntil: new Date(single.now.getTime() + needs.leaseMs) }),
+      )
       if (!opened) return await outrun(needs, wanted)
       await needs.failpoint('payment.before-call')
       const word = await charge(needs, provider, seen.payment, { id, ...opened }, wanted)

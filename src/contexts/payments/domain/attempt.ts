@@ -81,21 +81,24 @@ export const isLive = (attempt: Attempt): boolean => attempt.leaseUntil !== null
 export function resolve(attempt: Attempt, word: Word, paid: boolean, now: Date): Attempt {
   const { found } = word
   const ended = word.own?.attemptId === attempt.id ? word.own.ended : undefined
+  const neverHeard = attempt.status === 'created' || attempt.status === 'unknown'
+  // Its name is on the object before it is charged for: what shows until then is the decline of the one before.
+  if (found?.status === 'declined' && neverHeard && isLeased(attempt, now) && !ended) return attempt
   if (found?.attemptId === attempt.id) return follow(attempt, found, now)
   if (!isLive(attempt)) return attempt
   if (typeof ended === 'object') return end(attempt, 'declined', ended, now)
   if (ended === 'unsent') return end(attempt, 'declined', PROVIDER_UNAVAILABLE, now)
   if (ended === 'silent') return attempt.status === 'created' ? waiting(attempt, 'unknown', NOWHERE, now) : attempt
   if (paid) return isCalling(attempt, now) && !ended ? attempt : end(attempt, 'cancelled', PAID_OTHERWISE, now)
-  const neverHeard = attempt.status === 'created' || attempt.status === 'unknown'
   if (neverHeard && (ended === 'answered' || !isCalling(attempt, now)))
     return end(attempt, 'declined', NOT_RECEIVED, now)
   return ended === 'answered' ? waiting(attempt, attempt.status, attempt, now) : attempt
 }
 
 /** Whether its own call to the provider may still be under way: that call will report for itself. */
-const isCalling = (attempt: Attempt, now: Date): boolean =>
-  attempt.status === 'created' && attempt.leaseUntil !== null && attempt.leaseUntil > now
+const isCalling = (attempt: Attempt, now: Date): boolean => attempt.status === 'created' && isLeased(attempt, now)
+
+const isLeased = ({ leaseUntil }: Attempt, now: Date): boolean => leaseUntil !== null && leaseUntil > now
 
 function follow(attempt: Attempt, found: ProviderPayment, now: Date): Attempt {
   // Authorised, the attempt has done what it was for: the money is taken by a capture.

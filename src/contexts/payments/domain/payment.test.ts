@@ -9,6 +9,8 @@ import { failRefund, followRefund, promiseRefund, type Refund, refundableMinor }
 import { settle } from './settle.ts'
 
 const now = new Date('2026-03-01T12:00:00Z')
+/** Past the lease of an attempt. */
+const LATE = minutesAfter(now, 1)
 
 const aPayment = (more: Partial<Payment> = {}): Payment => ({
   id: 'pay_1',
@@ -187,10 +189,20 @@ describe('settling', () => {
   test('a webhook about an earlier attempt does not touch the one that is calling', () => {
     const earlier = found({ status: 'declined', attemptId: 'att_0' })
     expect(settle(aPayment(), [anAttempt()], { found: earlier }, now).attempts).toEqual([anAttempt()])
-    const late = minutesAfter(now, 1)
-    expect(settle(aPayment(), [anAttempt()], { found: earlier }, late).attempts).toMatchObject([
+    expect(settle(aPayment(), [anAttempt()], { found: earlier }, LATE).attempts).toMatchObject([
       { status: 'declined', decline: { code: 'not-received', retryable: true } },
     ])
+  })
+
+  test('an object that shows a decline under the name of the one that is calling tells of the one before', () => {
+    const declined = { found: found({ status: 'declined' }) }
+    for (const status of ['created', 'unknown'] as const) {
+      const attempts = [anAttempt({ status })]
+      expect(settle(aPayment(), attempts, declined, now)).toMatchObject({ attempts, events: [] })
+      const own = { ...declined, own: { attemptId: 'att_1', ended: 'answered' } } as const
+      for (const told of [settle(aPayment(), attempts, own, now), settle(aPayment(), attempts, declined, LATE)])
+        expect(told).toMatchObject({ attempts: [{ status: 'declined' }], events: [{ type: 'payments.declined.v1' }] })
+    }
   })
 
   test('silence is asked about soon, then more rarely', () => {

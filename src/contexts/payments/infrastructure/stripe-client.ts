@@ -13,14 +13,14 @@ import { declineOf, toDecline, toRefusal } from './stripe-declines.ts'
 import { toEvent } from './stripe-events.ts'
 import { metadataOf, recordOf, STRIPE, toPayment, toRefund } from './stripe-objects.ts'
 import { expand, readStripe } from './stripe-reader.ts'
-import { connectStripe, isFinal, type StripeSaidNo } from './stripe-sdk-client.ts'
+import { connectStripe, isFinal, StripeKeptError, type StripeSaidNo } from './stripe-sdk-client.ts'
 import { stripeMinimumMinor, toStripe } from './stripe-units.ts'
 
 /** Bank debits take days, and until then nothing says that they will not come. */
 const PROCESSING_MAX_MINUTES = 7 * 24 * 60
 const FRESH_SECONDS = 300
 const CLOCK_SKEW_SECONDS = 60
-/** A payment whose tries left so many keys used up by errors is not to be made here. */
+/** What left so many keys used up by errors is not to be made here. */
 const KEYS = 10
 const CONFIRMABLE = new Set<unknown>(['requires_payment_method', 'requires_confirmation', 'requires_action'])
 
@@ -53,8 +53,7 @@ export function makeStripeClient(options: {
       automatic_payment_methods: { enabled: true, allow_redirects: returnUrl ? 'always' : 'never' },
     } as const
     // Keyed by the payment, not by the attempt: whatever is lost or late, a payment has one object at the provider.
-    for (let key = 1; key <= KEYS; key += 1) {
-      const idempotencyKey = key === 1 ? objectKey : `${objectKey} ${key}`
+    for (const idempotencyKey of keysOf(objectKey)) {
       try {
         return await complete(await ask((stripe) => stripe.paymentIntents.create(wanted, { idempotencyKey })))
       } catch (error) {
@@ -66,7 +65,7 @@ export function makeStripeClient(options: {
         // An error stays with its key for a day. It made no object, so the next key makes the first one.
       }
     }
-    throw new CallFailed('Stripe has answered too many tries of this payment with errors.', true)
+    throw tooManyErrors()
   }
 
   const confirm = async (id: string, charge: Charge): Promise<ProviderPayment> => {
@@ -102,16 +101,18 @@ export function makeStripeClient(options: {
       within(async () => {
         const amount_to_capture = toStripe(amount)
         if (amount_to_capture === undefined) throw new CaptureRefused('Stripe does not take this amount.')
-        const idempotencyKey = captureId
-        try {
-          const wanted = { amount_to_capture, expand }
-          return await complete(await ask((stripe) => stripe.paymentIntents.capture(id, wanted, { idempotencyKey })))
-        } catch (error) {
-          if (!isFinal(error)) throw error
-          const now = await retrieve(id)
-          if (now.status === 'succeeded') return now
-          throw new CaptureRefused(error.message)
+        const wanted = { amount_to_capture, expand }
+        for (const idempotencyKey of keysOf(captureId)) {
+          try {
+            return await complete(await ask((stripe) => stripe.paymentIntents.capture(id, wanted, { idempotencyKey })))
+          } catch (error) {
+            if (!isFinal(error) && !(error instanceof StripeKeptError)) throw error
+            const now = await retrieve(id)
+            if (now.status === 'succeeded') return now
+            if (isFinal(error)) throw new CaptureRefused(error.message)
+          }
         }
+        throw tooManyErrors()
       }),
     retrieve: (id) => within(() => retrieve(id)),
     find: (paymentId) => within(async () => Promise.all((await findIntents(paymentId)).map(complete))),
@@ -129,15 +130,19 @@ export function makeStripeClient(options: {
       within(async () => {
         const amount = toStripe(wanted)
         if (amount === undefined) throw new RefundRefused('Stripe does not take this amount.')
-        // Its key is forgotten after a day, but we may still be asking then.
-        const made = (await refundsOf(payment_intent)).find((one) => metadataOf(recordOf(one)).refundId === refundId)
-        if (made) return toRefund(made)
         const asked = { payment_intent, amount, metadata: { refundId } }
-        try {
-          return toRefund(await ask((stripe) => stripe.refunds.create(asked, { idempotencyKey: refundId })))
-        } catch (error) {
-          throw isFinal(error) ? new RefundRefused(error.message) : error
+        for (const idempotencyKey of keysOf(refundId)) {
+          // Its key is forgotten after a day, but we may still be asking then.
+          const made = (await refundsOf(payment_intent)).find((one) => metadataOf(recordOf(one)).refundId === refundId)
+          if (made) return toRefund(made)
+          try {
+            return toRefund(await ask((stripe) => stripe.refunds.create(asked, { idempotencyKey })))
+          } catch (error) {
+            if (isFinal(error)) throw new RefundRefused(error.message)
+            if (!(error instanceof StripeKeptError)) throw error
+          }
         }
+        throw tooManyErrors()
       }),
     readWebhook: (headers, body, now) => {
       const header = headers['stripe-signature']
@@ -156,6 +161,11 @@ export function makeStripeClient(options: {
     close,
   }
 }
+
+/** The keys of one thing to do. An error stays with a key for a day: the next one is for when it had no effect. */
+const keysOf = (name: string): string[] => Array.from({ length: KEYS }, (_, i) => (i === 0 ? name : `${name} ${i + 1}`))
+
+const tooManyErrors = () => new CallFailed('Stripe has answered too many tries of this with errors.', true)
 
 /** Without a page to come back to, the buyer approves in Stripe's own script on the page of the shop. */
 const payingWith = ({ token, returnUrl }: Charge, otherwise?: string) => ({

@@ -31,6 +31,10 @@ export class StripeSaidNo extends CallFailed {
     return this.#intent
   }
 }
+
+/** A 5xx that came again with its key, as it will for a day: what was asked has ended long ago, with or without effect. */
+export class StripeKeptError extends CallFailed {}
+
 type OurCall = { readonly urgent: boolean; readonly signal: AbortSignal; wasSent: boolean }
 type StripeError = InstanceType<typeof Stripe.errors.StripeError>
 
@@ -116,7 +120,8 @@ function toOurs(error: unknown, wasSent: boolean): CallFailed {
   }
   if (!(error instanceof Stripe.errors.StripeError)) return new CallFailed('Stripe answered with something else.', true)
   if (isPlainNo(error)) return new StripeSaidNo(error)
-  return new CallFailed(`Stripe answered ${error.statusCode ?? 'no JSON'} ${error.code ?? ''}.`, !isKeyInUse(error))
+  const Failed = error.headers?.['idempotent-replayed'] === 'true' ? StripeKeptError : CallFailed
+  return new Failed(`Stripe answered ${error.statusCode ?? 'no JSON'} ${error.code ?? ''}.`, !isKeyInUse(error))
 }
 
 const isPlainNo = ({ statusCode, rawType }: StripeError): boolean =>
