@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { test, vi } from 'vitest'
-import { comeToRest, jobsLeft, makeJobsDue } from '../kit/at-rest.ts'
+import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { ROUGH, refuseWhatWaits } from '../kit/banks.ts'
 import { variantOf } from '../kit/buyer.ts'
 import { SEED, sized } from '../kit/chaos.ts'
@@ -109,7 +109,6 @@ async function restedAfter({ cluster, postgres }: ShopToBreak): Promise<void> {
   }
   for (let tries = 1; ; tries += 1) {
     await cluster.advance(tries === 1 ? HOLD_MINUTES + 1 : 61)
-    await makeJobsDue(postgres.query)
     try {
       return await comeToRest(postgres.query, REST_MS, left)
     } catch (error) {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, test } from 'vitest'
 import { WatchedClient } from '#platform/db/watched-client.ts'
-import { comeToRest, jobsLeft, makeJobsDue } from '../kit/at-rest.ts'
+import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, placeOrder, type Reply, variantOf } from '../kit/buyer.ts'
 import { sized } from '../kit/chaos.ts'
 import { startPostgres, type TestPostgres } from '../kit/postgres.ts'
@@ -232,7 +232,6 @@ test('P15: connections that died beside a server that is well are cut, not one t
 
 test('P15: the books hold after all of it', { timeout: 90_000 }, async () => {
   await cluster.advance(AFTER_EVERY_LEASE_MINUTES)
-  await makeJobsDue(postgres.query)
   await comeToRest(postgres.query, 60_000, () => jobsLeft(postgres.query))
   verdict({ promise: 'P15', tried: 'the books after all of it', n: 1, violations: await audited(cluster) })
 })

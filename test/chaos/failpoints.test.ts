@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seeded } from '#src/sandbox/seeded.ts'
-import { comeToRest, jobsLeft, makeJobsDue } from '../kit/at-rest.ts'
+import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, pay, placeOrder, send, variantOf } from '../kit/buyer.ts'
 import { SEED, sized } from '../kit/chaos.ts'
 import { violationsIn } from '../kit/checker.ts'
@@ -153,7 +153,6 @@ test('P1: the process or PostgreSQL dies at each place of a purchase, and nothin
   await Promise.all(clients)
   // A mail that was being sent waits for its lease, one that failed for its next try.
   await cluster.advance(MAIL_LEASE_MINUTES)
-  await makeJobsDue(postgres.query)
   await comeToRest(postgres.query, 60_000, () => jobsLeft(postgres.query))
   // Who died between sending and noting it sends again what receivers know for a copy by its Message-ID.
   const mails = new Map(mailsSent(smtp).map((mail) => [mail.event, mail]))

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { seeded } from '#src/sandbox/seeded.ts'
-import { jobsLeft, makeJobsDue } from '../kit/at-rest.ts'
+import { jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, placeOrder, type Reply, variantOf } from '../kit/buyer.ts'
 import { FULL, SEED, sized } from '../kit/chaos.ts'
 import { type TestDatabase, testDatabase } from '../kit/database.ts'
@@ -91,11 +91,7 @@ const webhooksHeard = (): Promise<void> =>
 async function mailsSent(): Promise<void> {
   const query = async (text: string) => (await witness.query(text)).rows
   await cluster.advance(4)
-  const look = async () => {
-    await makeJobsDue(query)
-    expect(await jobsLeft(query)).toBe(0)
-  }
-  await vi.waitFor(look, { timeout: 60_000, interval: 500 })
+  await vi.waitFor(async () => expect(await jobsLeft(query)).toBe(0), { timeout: 60_000, interval: 500 })
 }
 
 /** Starts both anew at one moment: they sweep together. */

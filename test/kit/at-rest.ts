@@ -13,7 +13,7 @@ export async function comeToRest(query: Query, timeoutMs: number, owed: () => Pr
     const [under] = await query(UNDER_WAY)
     const still = { ...under, owed: await owed() }
     if (Object.values(still).every((count) => Number(count) === 0)) return
-    if (Date.now() > until) throw new Error(`Still under way: ${JSON.stringify(still)}`)
+    if (Date.now() > until) throw new Error(`Still under way: ${JSON.stringify([still, ...(await query(STUCK))])}`)
   }
 }
 
@@ -25,10 +25,18 @@ const UNDER_WAY = `
     (select count(*) from payments.payments where close_at is not null) as closings,
     (select count(*) from platform.events where published_at is null) as events`
 
-/** Jobs that wait or run, mails among them. */
-export const jobsLeft = async (query: Query): Promise<number> =>
-  Number((await query('select count(*) from graphile_worker.jobs where attempts < max_attempts'))[0].count)
+/** What failed again and again, and why. */
+const STUCK = `
+  select id, tries, last_error from payments.refunds where lease_until is not null
+  union all select id, tries, last_error from payments.capture_requests where lease_until is not null
+  union all select task_identifier, attempts, last_error from graphile_worker.jobs
+  limit 5`
 
-/** Makes jobs due that wait to be tried again: the clock of PostgreSQL, by which they wait, is not moved with the shop's. */
-export const makeJobsDue = (query: Query): Promise<unknown> =>
-  query('update graphile_worker._private_jobs set run_at = now() where locked_at is null')
+/**
+ * Jobs that wait or run, mails among them. Those that wait for their next try are made due: the clock of PostgreSQL, by which
+ * they wait, is not moved with the shop's.
+ */
+export async function jobsLeft(query: Query): Promise<number> {
+  await query('update graphile_worker._private_jobs set run_at = now() where locked_at is null and run_at > now()')
+  return Number((await query('select count(*) from graphile_worker.jobs where attempts < max_attempts'))[0].count)
+}

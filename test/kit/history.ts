@@ -83,7 +83,7 @@ export const readHistory = (file: string): Seen[] =>
     .map((line) => JSON.parse(line))
 
 /** Told once more with the same key, these may become something else. */
-const PASSING = new Set(['platform.in-progress', 'platform.busy', 'platform.unavailable'])
+const PASSING = new Set<unknown>(['platform.in-progress', 'platform.busy', 'platform.unavailable'])
 
 const isFinal = (asked: Asked, reply: Reply): boolean =>
   readReply(asked, reply).told !== 'unknown' && !PASSING.has(reply.body?.code)
@@ -95,12 +95,12 @@ function readReply(asked: Asked, { status, body }: Reply): Pick<Seen, 'told' | '
 }
 
 /**
- * Whether the client may take it for not done. An order is one transaction: when it is unavailable and not of unknown
- * outcome, nothing has happened. Where the provider is called, it may have been begun.
+ * Whether the client may take it for not done. An order is one transaction: when it is busy or unavailable, and not of
+ * unknown outcome, nothing has happened. Where the provider is called, it may have been begun.
  */
 function isRefusal({ what }: Asked, status: number, code: string | undefined): boolean {
   if (code === 'platform.in-progress') return false
-  if (code === 'platform.unavailable') return what === 'order'
+  if (PASSING.has(code)) return what === 'order'
   return status >= 400 && status < 500
 }
 
