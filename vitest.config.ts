@@ -23,7 +23,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     // Of whole shops that are broken at once, in any-seed.test.ts.
-    maxConcurrency: 3,
+    maxConcurrency: 5,
     projects: [
       {
         extends: true,
