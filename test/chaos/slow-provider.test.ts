@@ -16,6 +16,8 @@ import { audited, readSandbox } from '../kit/witnesses.ts'
 
 /** P14: a slow or dead provider cannot take the shop down. Two processes, with four database connections each. */
 const AT_ONCE = 60
+/** Between two of them: begun in one instant, they would be given up in one, and that is what browsers would measure. */
+const APART_MS = 5
 /** After those at once, so many more begin to pay in each quarter of a second, for so many of them. */
 const MORE = 2
 const QUARTERS = sized(20, 24)
@@ -210,12 +212,12 @@ async function charges(): Promise<string[]> {
   return taken.filter(({ captured }) => captured > 0).map(({ paymentId }) => paymentId as string)
 }
 
-/** People browse, 60 pay at one moment, and some more after them. */
+/** People browse, 60 begin to pay in a third of a second, and some more after them. */
 async function payAndBrowse() {
   const [first, later] = [await placeOrders(AT_ONCE), await placeOrders(MORE * QUARTERS)]
   const browsing = await startBrowsing(BROWSERS, url, variantId)
   const began = Date.now()
-  const paying = [payAll(first)]
+  const paying = [payAll(first, APART_MS)]
   for (let quarter = 0; quarter < QUARTERS; quarter += 1) {
     await pause(250)
     paying.push(payAll(later.slice(quarter * MORE, (quarter + 1) * MORE)))
@@ -255,8 +257,8 @@ async function placeOrders(count: number): Promise<Order[]> {
   return orders
 }
 
-const payAll = (orders: readonly Order[]): Promise<Reply[]> =>
-  Promise.all(orders.map((order, i) => payAt(url(i), order)))
+const payAll = (orders: readonly Order[], apartMs = 0): Promise<Reply[]> =>
+  Promise.all(orders.map((order, i) => pause(i * apartMs).then(() => payAt(url(i), order))))
 
 function payAt(at: string, { token, payment }: Order): Promise<Reply> {
   const wanted = { method, token: method === 'stripe' ? 'pm_card_visa' : 'tok_ok' }

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import { expect, test, vi } from 'vitest'
 import { makeLog } from '#platform/telemetry/log.ts'
@@ -19,4 +21,26 @@ test.each([
     write.mockRestore()
   }
   expect(lines.join('')).toContain('([redacted]) is not known')
+})
+
+const CHATTY = `
+  import { makeLog } from '#platform/telemetry/log.ts'
+  const log = makeLog({ level: 'info' })
+  process.stdin.once('data', () => {
+    for (let line = 0; line < 10_000; line += 1) log.info('many words, so that no buffer on the way holds them all')
+    process.exit(3)
+  })`
+
+test.each(['gone', 'hung'])('a process ends though whoever reads its log is %s', async (reader) => {
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', CHATTY], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  })
+  try {
+    if (reader === 'gone') child.stdout.destroy()
+    child.stdin.end('go')
+    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(10_000) })
+    expect(code).toBe(3)
+  } finally {
+    child.kill('SIGKILL')
+  }
 })

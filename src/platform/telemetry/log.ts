@@ -19,6 +19,7 @@ const SECRET = [
 /** One write for many lines: a write for each took a third of a cached page's time. What is buffered is written at the exit. */
 const BUFFERED_BYTES = 4_096
 const FLUSH_MS = 100
+const LAST_FLUSH_MS = 1_000
 
 /** Makes the process's logger. `sync` is for tests and short commands; a service writes in the background. */
 export function makeLog(options: { level: string; sync?: boolean }): Log {
@@ -31,10 +32,23 @@ export function makeLog(options: { level: string; sync?: boolean }): Log {
       redact: { paths, censor: '[redacted]' },
       serializers: { err: describeError },
     },
-    pino.destination(
-      options.sync ? { sync: true } : { sync: false, minLength: BUFFERED_BYTES, periodicFlush: FLUSH_MS },
-    ),
+    options.sync ? pino.destination({ sync: true }) : buffered(),
   )
+}
+
+/** Writes in the background. Whoever reads may be gone at the exit, or hang: no process stays for them. */
+function buffered(): pino.DestinationStream {
+  let until = Number.POSITIVE_INFINITY
+  const retryEAGAIN = () => performance.now() < until
+  const output = pino.destination({ sync: false, minLength: BUFFERED_BYTES, periodicFlush: FLUSH_MS, retryEAGAIN })
+  const flush = output.flushSync.bind(output)
+  output.flushSync = () => {
+    until = performance.now() + LAST_FLUSH_MS
+    try {
+      flush()
+    } catch {}
+  }
+  return output
 }
 
 /** Keys, ours and Stripe's, look like nothing else, nor do e-mail addresses: where a message quotes what was sent, they are cut out. */
