@@ -18,7 +18,7 @@ const SETTINGS: Readonly<Record<string, string>> = {}
 const KILLS = sized(4, 36)
 const ORDERS = sized(100, 5_000)
 const BUYERS = sized(4, 12)
-const UNDISTURBED_MS = sized(700, 1_500)
+const UNDISTURBED_MS = sized(700, 1_100)
 const BACK_MS = 10_000
 const PATIENCE_MS = 60_000
 

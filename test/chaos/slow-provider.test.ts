@@ -17,7 +17,7 @@ import { audited, readSandbox } from '../kit/witnesses.ts'
 /** P14: a slow or dead provider cannot take the shop down. Two processes, with four database connections each. */
 const AT_ONCE = 60
 /** Between two of them: begun in one instant, they would be given up in one, and that is what browsers would measure. */
-const APART_MS = 5
+const APART_MS = 10
 /** After those at once, so many more begin to pay in each quarter of a second, for so many of them. */
 const MORE = 2
 const QUARTERS = sized(20, 24)
