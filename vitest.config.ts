@@ -6,6 +6,7 @@ const TIMED = [
   'test/chaos/migrations-under-load.test.ts',
   'test/chaos/failpoints.test.ts',
   'test/chaos/events.test.ts',
+  'test/chaos/late-events.test.ts',
   'test/chaos/crashes.test.ts',
   'test/chaos/any-seed.test.ts',
   'test/chaos/login-flood.test.ts',

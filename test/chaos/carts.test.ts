@@ -202,16 +202,12 @@ test('no cart gets beyond its limits, however many put in at once', async () => 
       odd: oddAnswers(replies, 'carts.too-many-items', 'catalog.out-of-stock'),
     }
   }
-  const lines = await full(
-    linesOf(MAX_LINES - 10),
-    variants.slice(MAX_LINES - 10).map((variantId) => ({ variantId, quantity: 1 })),
-  )
+  const others = variants.slice(MAX_LINES - 10).map((variantId) => ({ variantId, quantity: 1 }))
+  const lines = await full(linesOf(MAX_LINES - 10), others)
   const hundreds = Array.from({ length: AT_ONCE }, () => ({ variantId: first, quantity: 300 }))
   const units = await full([], hundreds)
-  const last = await full(
-    [],
-    Array.from({ length: AT_ONCE }, () => ({ variantId: scarce, quantity: 1 })),
-  )
+  const ones = Array.from({ length: AT_ONCE }, () => ({ variantId: scarce, quantity: 1 }))
+  const last = await full([], ones)
   const most = Math.floor(MAX_UNITS / 300)
   verdict({
     promise: 'P22',

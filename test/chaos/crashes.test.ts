@@ -10,7 +10,7 @@ import { violationsIn } from '../kit/checker.ts'
 import { openHistory } from '../kit/history.ts'
 import { startPostgres, type TestPostgres } from '../kit/postgres.ts'
 import { type Cluster, type ShopProcess, startCluster } from '../kit/processes.ts'
-import { verdict } from '../kit/verdict.ts'
+import { p99Of, verdict } from '../kit/verdict.ts'
 import { audited, readBooks, readSandbox } from '../kit/witnesses.ts'
 
 /** A shop's PostgreSQL as it comes: what it acknowledges is on disk. */
@@ -142,7 +142,7 @@ test('P1: what was acknowledged survives kill -9 of services, workers and Postgr
       ...(await audited(cluster)),
       ...backMs.filter((ms) => ms > BACK_MS).map((ms) => `the first 2xx came ${ms} ms after the restart`),
     ],
-    p99Ms: backMs.toSorted((a, b) => a - b)[Math.ceil(backMs.length * 0.99) - 1] ?? 0,
+    p99Ms: p99Of(backMs),
     seed: SEED,
   })
   history.remove()

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fillCart, pay, placeOrder, send, variantOf } from '../kit/buyer.ts'
 import { testDatabase } from '../kit/database.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
-import { verdict, whichHold } from '../kit/verdict.ts'
+import { p99Of, verdict, whichHold } from '../kit/verdict.ts'
 
 const LOGINS = 200
 const BUYERS = 2
@@ -39,9 +39,9 @@ test('P23: 200 people who log in at once do not stop checkout: its p99 is at mos
   const [rounds, violations]: [{ quiet: number; flooded: number }[], string[]] = [[], []]
   const ratios = () => rounds.map(({ quiet, flooded }) => flooded / quiet)
   while (rounds.length < ROUNDS && !ratios().some((ratio) => ratio <= 2)) {
-    const quiet = p99(await checkouts(variantId, CHECKOUTS))
+    const quiet = p99Of(await checkouts(variantId, CHECKOUTS))
     const flood = startFlood()
-    const flooded = p99(await checkouts(variantId, CHECKOUTS))
+    const flooded = p99Of(await checkouts(variantId, CHECKOUTS))
     const logins = await flood.stop()
     rounds.push({ quiet, flooded })
     console.log(
@@ -78,8 +78,6 @@ async function checkouts(variantId: string, count: number): Promise<number[]> {
   await Promise.all(Array.from({ length: BUYERS }, (_, i) => buyer(url(i))))
   return times
 }
-
-const p99 = (times: number[]): number => times.sort((a, b) => a - b)[Math.ceil(times.length * 0.99) - 1] as number
 
 /** Keeps so many logins under way until it is stopped; resolves with how many got in. */
 function startFlood() {

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, test } from 'vitest'
+import { comeToRest } from '../kit/at-rest.ts'
 import { send, variantOf } from '../kit/buyer.ts'
 import { sized } from '../kit/chaos.ts'
 import type { Tally } from '../kit/crowd.ts'
@@ -63,7 +64,11 @@ test('P28: of three times as many as can be served as many buy as at the peak, a
     }
   }
   const backMs = Math.round(await recoveryMs())
-  await expect.poll(underWay, { timeout: REST_MS, interval: LOOK_EVERY_MS }).toBe(0)
+  await comeToRest(
+    async (text) => (await client.query(text)).rows,
+    REST_MS,
+    async () => 0,
+  )
   const { code, output } = await cluster.stoa('audit', '--all', '--json')
   const [now, before] = [(overload.bought / SECONDS).toFixed(1), perSecond.toFixed(1)]
   const leftBehind = overload.begun - overload.bought
@@ -86,15 +91,6 @@ test('P28: of three times as many as can be served as many buy as at the peak, a
     ],
   })
 })
-
-/** How many events and webhooks have not been worked on yet. */
-async function underWay(): Promise<number> {
-  const { rows } = await client.query(
-    `select (select count(*) from platform.events where published_at is null)
-      + (select count(*) from payments.inbox where due_at is not null) as count`,
-  )
-  return Number(rows[0].count)
-}
 
 /** Asks whether it may get traffic, as a load balancer does; resolves with every answer but yes, in words. */
 function watchHealth(url: string) {

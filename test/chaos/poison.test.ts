@@ -10,7 +10,7 @@ import { makeRelay } from '#platform/messaging/relay.ts'
 import { seeded } from '#src/sandbox/seeded.ts'
 import { SEED, sized } from '../kit/chaos.ts'
 import { command, testPlatform } from '../kit/platform.ts'
-import { verdict } from '../kit/verdict.ts'
+import { p99Of, verdict } from '../kit/verdict.ts'
 
 /** P11: poison ends in the dead letters, the rest flows, and replay works. */
 let kit: Awaited<ReturnType<typeof testPlatform>>
@@ -125,8 +125,6 @@ async function tracesWrong(due: readonly string[]): Promise<string[]> {
   ]
 }
 
-const p99 = (times: readonly number[]) => times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0
-
 test('P11: the others flow as fast as without poison, all of it is parked with a reason, and heals when its cause is gone', async () => {
   const random = seeded(SEED)
   const shop = start({ 'scratch.added.v1': picks })
@@ -150,7 +148,7 @@ test('P11: the others flow as fast as without poison, all of it is parked with a
     [...sentAt].flatMap(([n, at]) =>
       sent.get(n) === 'good' && isCalm(n) === calm ? [(tookAt.get(n) ?? Number.POSITIVE_INFINITY) - at] : [],
     )
-  const [quiet, poisoned] = [p99(tookMs(true)), p99(tookMs(false))]
+  const [quiet, poisoned] = [p99Of(tookMs(true)), p99Of(tookMs(false))]
   await shop.park()
   const letters = await lettersParked()
   const due = [...sent].flatMap(lettersOf)

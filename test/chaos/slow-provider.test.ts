@@ -11,7 +11,7 @@ import { freePort } from '../kit/free-port.ts'
 import { type Cluster, type Running, startCluster, startProcess } from '../kit/processes.ts'
 import type { StripeLedger } from '../kit/stripe/ledger.ts'
 import { openToxicProxy, type Toxic, type ToxicProxy } from '../kit/toxics.ts'
-import { verdict, whichHold } from '../kit/verdict.ts'
+import { p99Of, verdict, whichHold } from '../kit/verdict.ts'
 import { audited, readSandbox } from '../kit/witnesses.ts'
 
 /** P14: a slow or dead provider cannot take the shop down. Two processes, with four database connections each. */
@@ -226,7 +226,7 @@ async function payAndBrowse() {
   const replies = (await Promise.all(paying)).flat()
   return {
     ...{ wrong, looks: times.length },
-    p99Ms: times.toSorted((a, b) => a - b)[Math.ceil(times.length * 0.99) - 1] as number,
+    p99Ms: p99Of(times),
     openedMs: cluster.services.map((service) => openedAt(service.output(), began) - began),
     outcomes: countOf(replies.map(({ status, body }) => body?.decline?.code ?? body?.status ?? `no answer ${status}`)),
   }

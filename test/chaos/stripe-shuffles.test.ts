@@ -5,7 +5,7 @@ import { FULL, sized } from '../kit/chaos.ts'
 import { anySchedule, runCopies } from '../kit/stripe-copies.ts'
 import { different, type Model, type ModelShop, modelShops } from '../kit/stripe-models.ts'
 import { type StripeShop, stripeShop, type Two, twoInstances, violationsOf, type Webhook } from '../kit/stripe-shop.ts'
-import { verdict, whichHold } from '../kit/verdict.ts'
+import { p99Of, verdict, whichHold } from '../kit/verdict.ts'
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 120_000 })
 
@@ -91,8 +91,7 @@ async function send({ headers, body }: Webhook, i: number): Promise<{ status: nu
   await response.arrayBuffer()
   return { status: response.status, ms: performance.now() - start }
 }
-const p99 = (answers: readonly { ms: number }[]): number =>
-  answers.map(({ ms }) => ms).toSorted((a, b) => a - b)[Math.ceil(answers.length * 0.99) - 1] ?? 0
+const p99 = (answers: readonly { ms: number }[]): number => p99Of(answers.map(({ ms }) => ms))
 
 test('the same event 20 times at once to two instances: one row, one effect; bursts are answered in time', async () => {
   const mug = await at.shop.aProduct('mug', { units: 1_000 })

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { seeded } from '#src/sandbox/seeded.ts'
 import { SEED, sized } from '../kit/chaos.ts'
-import { verdict } from '../kit/verdict.ts'
+import { p99Of, verdict } from '../kit/verdict.ts'
 import { boundsMissingIn } from './bounds.ts'
 import { faultsBy } from './faults.ts'
-import { type FuzzedShop, openFuzzedShop, p99Of } from './fuzzed-shop.ts'
+import { type FuzzedShop, openFuzzedShop } from './fuzzed-shop.ts'
 import { invalidBy } from './invalid.ts'
 
 const PER_OPERATION = sized(1, 500)

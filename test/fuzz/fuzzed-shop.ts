@@ -100,10 +100,6 @@ export async function openFuzzedShop(): Promise<FuzzedShop> {
   }
 }
 
-/** The time that 99 of 100 keep within. */
-export const p99Of = (times: readonly number[]): number =>
-  times.toSorted((one, other) => one - other)[Math.floor(times.length * 0.99)] ?? 0
-
 async function booksOf(buying: Buying): Promise<unknown> {
   const tables = await buying.rows(sql<{ name: string }>`
     select format('%I.%I', table_schema, table_name) as name from information_schema.tables

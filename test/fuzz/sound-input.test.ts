@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { SEED, sized } from '../kit/chaos.ts'
-import { verdict } from '../kit/verdict.ts'
+import { p99Of, verdict } from '../kit/verdict.ts'
 import type { Ask, Headers } from './asks.ts'
 import { type Operation, takes } from './document.ts'
-import { type FuzzedShop, openFuzzedShop, p99Of } from './fuzzed-shop.ts'
+import { type FuzzedShop, openFuzzedShop } from './fuzzed-shop.ts'
 import { BODIES, HEADERS, PLACES } from './hostile.ts'
 
 const PER_OPERATION = sized(9, 200)

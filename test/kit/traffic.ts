@@ -1,5 +1,5 @@
-import { quantile } from '../../bench/numbers.ts'
 import { ADDRESS, pay, placeOrder, type Reply, send } from './buyer.ts'
+import { p99Of } from './verdict.ts'
 
 type Step = {
   readonly what: string
@@ -51,10 +51,7 @@ export function startTraffic(
       return {
         sent: times.length,
         failed,
-        p99Ms: quantile(
-          times.toSorted((a, b) => a - b),
-          0.99,
-        ),
+        p99Ms: p99Of(times),
       }
     },
   }

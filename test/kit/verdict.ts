@@ -21,6 +21,10 @@ const SHOWN = 20
 export const whichHold = (wrongs: Readonly<Record<string, boolean>>): string[] =>
   Object.keys(wrongs).filter((words) => wrongs[words])
 
+/** The time that 99 of 100 keep within (nearest rank); 0 when there are none. */
+export const p99Of = (times: readonly number[]): number =>
+  times.toSorted((a, b) => a - b)[Math.ceil(times.length * 0.99) - 1] ?? 0
+
 /** Notes how a promise was kept, in the file that VERDICTS names, and fails when it was not. */
 export function verdict(one: Verdict): void {
   const { violations, ...rest } = one
