@@ -1,5 +1,4 @@
 import { defineConfig } from 'vitest/config'
-import { sized } from './test/kit/chaos.ts'
 
 /** Tests that compare times run after the others, one file at a time: neighbours on the same cores would be what they measure. */
 const TIMED = [
@@ -23,8 +22,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    // The full forms wait more than they work.
-    maxWorkers: sized(2, 3),
+    maxWorkers: 2,
     // Of whole shops that are broken at once, in any-seed.test.ts.
     maxConcurrency: 5,
     projects: [

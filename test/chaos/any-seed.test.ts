@@ -23,7 +23,7 @@ vi.setConfig({ testTimeout: 600_000 })
  */
 const MISHAPS = Number(process.env.CHAOS_MISHAPS ?? sized(6, 9))
 const SEEDS = Array.from({ length: sized(1, 10) }, (_, i) => SEED + i)
-const BUYERS = 6
+const BUYERS = 4
 const LEAST_ORDERS = 30
 const UNDISTURBED_MS = 500
 /** Longer than between two looks at what has expired. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, test, vi } from 'vitest'
 import { seeded } from '#src/sandbox/seeded.ts'
 import { fillCart, type Line, placeOrder, type Reply, send } from '../kit/buyer.ts'
@@ -27,6 +28,7 @@ type Cart = { id: string; token: string }
 const url = (i: number) => cluster.services[i % 2]!.url
 const ROUNDS = sized(2, 20)
 const CARTS_AT_ONCE = 25
+const MOST_TRIES = 5
 
 /** A product with so many units of its one variant. */
 async function stocked(onHand: number, variant: object = {}): Promise<string> {
@@ -54,6 +56,16 @@ async function carts(count: number, lines: (i: number) => readonly Line[]): Prom
   }
   await Promise.all(Array.from({ length: CARTS_AT_ONCE }, (_, first) => clerk(first)))
   return filled
+}
+
+/** Orders as a shop front does: what is not available at the moment is repeated with its key. */
+async function order(at: string, cart: Cart): Promise<Reply> {
+  const key = randomUUID()
+  for (let tries = 1; ; tries += 1) {
+    const reply = await placeOrder(at, cart, key)
+    if (reply.status !== 503 || tries === MOST_TRIES) return reply
+    await pause(1_000 * Number(reply.retryAfter))
+  }
 }
 
 const placed = (replies: readonly Reply[]) => replies.filter(({ status }) => status === 201)
@@ -92,7 +104,7 @@ test.each(sizes)('$buyers buyers of the last $units, round after round', async (
   const all = await carts(buyers + units * (ROUNDS - 1), () => [{ variantId, quantity: 1 }])
   let waiting = all.splice(0, buyers)
   for (let round = 1; ; round += 1) {
-    const replies = await Promise.all(waiting.map((cart, i) => placeOrder(url(i + round), cart)))
+    const replies = await Promise.all(waiting.map((cart, i) => order(url(i + round), cart)))
     const sold = placed(replies).length
     violations.push(
       ...wrongNumber(`round ${round}`, sold, units),
@@ -115,7 +127,7 @@ test('the same SKU on two lines of a cart', async () => {
     { variantId, quantity: 1 },
     { variantId, quantity: 1 },
   ])
-  const replies = await Promise.all(waiting.map((cart, i) => placeOrder(url(i), cart)))
+  const replies = await Promise.all(waiting.map((cart, i) => order(url(i), cart)))
   const sold = placed(replies).length
   const violations = [
     ...wrongNumber('by twos', sold * 2, 20),
@@ -133,7 +145,7 @@ test('beside what is not counted, and what may be back-ordered', async () => {
     await stocked(1, { backOrder: true }),
   ]
   const waiting = await carts(buyers, () => [last, free, later].map((variantId) => ({ variantId, quantity: 1 })))
-  const replies = await Promise.all(waiting.map((cart, i) => placeOrder(url(i), cart)))
+  const replies = await Promise.all(waiting.map((cart, i) => order(url(i), cart)))
   const sold = placed(replies).length
   const violations = [
     ...wrongNumber('at once', sold, units),
@@ -163,7 +175,7 @@ test('two SKUs in opposite order, while staff count, goods come in by a file, an
     }
     let freed = 0
     const buying = async (cart: Cart, i: number) => {
-      const reply = await placeOrder(url(i), cart)
+      const reply = await order(url(i), cart)
       if (reply.status !== 201 || random() > 0.2) return { reply, isKept: true }
       const proof = { 'x-order-token': reply.body.token }
       const cancelled = await send(url(i + 1), 'POST', `/v1/orders/${reply.body.id}/cancellation`, {}, proof)
@@ -184,7 +196,7 @@ test('two SKUs in opposite order, while staff count, goods come in by a file, an
     if (placed(replies).length > 20 + freed) violations.push(`sold ${placed(replies).length}, ${freed} came back`)
     // Whoever comes now gets what is left, to the last unit.
     const left = Math.min(20 - kept, 20 + changed - kept)
-    const late = placed(await Promise.all(comingLate.map((cart, i) => placeOrder(url(i), cart))))
+    const late = placed(await Promise.all(comingLate.map((cart, i) => order(url(i), cart))))
     violations.push(...wrongNumber('late', late.length, left))
   }
   verdict({

@@ -9,8 +9,8 @@ import { startTraffic } from '../kit/traffic.ts'
 import { verdict } from '../kit/verdict.ts'
 
 const RESTARTS = sized(2, 20)
-const ROUND_MS = sized(0, 5_800)
-const PER_SECOND = sized(100, 180)
+const ROUND_MS = sized(0, 4_700)
+const PER_SECOND = sized(100, 220)
 
 let cluster: Cluster
 let balancer: Balancer
