@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'kysely'
+import pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { systemActor } from '#platform/db/system.ts'
 import { newId } from '#platform/ids.ts'
@@ -112,6 +113,27 @@ test('a twin that looked before the attempt was there and comes after it has end
   const command = { actor: systemActor, requestId: 'test' }
   expect(await at.shop.app.perform.one(command, (single) => openAttempt(single, twin))).toBeUndefined()
   expect((await at.read(payment)).attempts).toHaveLength(1)
+})
+
+test('the lease of an attempt begins when it is opened, not before its buyer has left the approval of before', async () => {
+  const payment = await at.openPayment()
+  await at.attempt(payment, 'tok_requires_action')
+  const holder = new pg.Client({ connectionString: at.shop.ownerUrl })
+  await holder.connect()
+  await holder.query('begin')
+  await holder.query('select from payments.payments where id = $1 for update', [payment.id])
+  enableFailpoints('payment.before-call=error')
+  const key = { 'idempotency-key': 'after-approval' }
+  const left = at.attempt(payment, 'tok_ok', key)
+  const waiting = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  await expect.poll(() => at.query(waiting)).toHaveLength(1)
+  at.shop.clock.advance(1)
+  await holder.end()
+  expect((await left).status).toBe(500)
+  expect(await at.attempt(payment, 'tok_ok', key)).toMatchObject({
+    status: 409,
+    body: { code: 'platform.in-progress' },
+  })
 })
 
 test('of attempts with different keys at once one is live', async () => {
