@@ -9,15 +9,15 @@ import { startTraffic } from '../kit/traffic.ts'
 import { verdict } from '../kit/verdict.ts'
 
 const RESTARTS = sized(2, 20)
-const ROUND_MS = sized(0, 4_700)
-const PER_SECOND = sized(100, 220)
+const ROUND_MS = sized(0, 7_300)
+const PER_SECOND = sized(100, 140)
 
 let cluster: Cluster
 let balancer: Balancer
 let database: TestDatabase
 beforeAll(async () => {
   database = await testDatabase()
-  cluster = await startCluster(database, { services: 2, env: { DRAIN_MS: '5000' } })
+  cluster = await startCluster(database, { services: 2, env: { DRAIN_MS: '3000' } })
   await cluster.stock({ mug: 100_000 })
   balancer = await startBalancer(cluster.services.map(({ url }) => url))
 }, 60_000)

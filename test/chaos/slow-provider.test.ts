@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { comeToRest } from '../kit/at-rest.ts'
 import { startBrowsing } from '../kit/browsing.ts'
 import { fillCart, placeOrder, type Reply, send, variantOf } from '../kit/buyer.ts'
-import { FULL, sized } from '../kit/chaos.ts'
+import { FULL } from '../kit/chaos.ts'
 import { type TestDatabase, testDatabase } from '../kit/database.ts'
 import { freePort } from '../kit/free-port.ts'
 import { type Cluster, type Running, startCluster, startProcess } from '../kit/processes.ts'
@@ -20,7 +20,7 @@ const AT_ONCE = 60
 const APART_MS = 10
 /** After those at once, so many more begin to pay in each quarter of a second, for so many of them. */
 const MORE = 2
-const QUARTERS = sized(20, 24)
+const QUARTERS = 20
 const PAYING = AT_ONCE + MORE * QUARTERS
 const BROWSERS = 3
 const ROUNDS = 3
