@@ -25,6 +25,7 @@ const MISHAPS = Number(process.env.CHAOS_MISHAPS ?? 6)
 const SEEDS = Array.from({ length: sized(1, 10) }, (_, i) => SEED + i)
 const BUYERS = 4
 const LEAST_ORDERS = 30
+const COME_BY_MS = 30_000
 const UNDISTURBED_MS = 500
 /** Longer than between two looks at what has expired. */
 const REST_MS = 15_000
@@ -54,6 +55,8 @@ async function run(seed: number, mishaps: readonly Mishap[]): Promise<{ orders: 
       await pause(UNDISTURBED_MS)
       await happen(shop, mishap)
     }
+    for (const late = Date.now() + COME_BY_MS; people.orders.length < LEAST_ORDERS && Date.now() < late; )
+      await pause(100)
     isOver = true
     await heal(shop)
     await lives

@@ -147,7 +147,7 @@ describe.each<Kind>(['embedded', 'PostgreSQL 15'])('%s', (kind) => {
         const market: Market = { variants, name, customer: await aCustomer(url, name), random: seeded(SEED) }
 
         const selling = keepSelling(url, market)
-        await selling.reaches(sized(30, 600))
+        await selling.reaches(sized(30, 300))
         const [known, filled] = [[...selling.acknowledged], await filledTables(lost)]
         const file = join(folder, `${kind}.age`)
         const how = FULL ? [] : ['--no-verify']

@@ -15,7 +15,7 @@ import { audited, readBooks, readSandbox } from '../kit/witnesses.ts'
 
 /** A shop's PostgreSQL as it comes: what it acknowledges is on disk. */
 const SETTINGS: Readonly<Record<string, string>> = {}
-const KILLS = sized(4, 32)
+const KILLS = sized(4, 36)
 const ORDERS = sized(100, 5_000)
 const BUYERS = sized(4, 12)
 const UNDISTURBED_MS = sized(700, 1_100)

@@ -9,8 +9,8 @@ import { startTraffic } from '../kit/traffic.ts'
 import { verdict } from '../kit/verdict.ts'
 
 const RESTARTS = sized(2, 20)
-const ROUND_MS = sized(0, 7_300)
-const PER_SECOND = sized(100, 140)
+const ROUND_MS = sized(0, 8_100)
+const PER_SECOND = sized(100, 125)
 
 let cluster: Cluster
 let balancer: Balancer

@@ -95,7 +95,7 @@ describe('P18: over the wire', () => {
   test('neither is anything that these become by chance', async () => {
     const random = seeded(SEED)
     const violations: string[] = []
-    const count = sized(300, 4_000)
+    const count = sized(300, 2_000)
     const bytes = Array.from({ length: count }, () => deformed(ATTACKS, random))
     const next = bytes[Symbol.iterator]()
     await Promise.all(

@@ -5,7 +5,7 @@ import { verdict } from '../kit/verdict.ts'
 import { curlOf, type Headers } from './asks.ts'
 import { type FuzzedShop, openFuzzedShop } from './fuzzed-shop.ts'
 
-const STEPS = sized(400, 6_000)
+const STEPS = sized(400, 4_000)
 const BUYERS = ['cart', 'order', 'payment', 'payment'] as const
 /** What walks go through most: what holds goods, money and rights. */
 const OFTEN = /carts|orders|payments|inventory|products|users|roles|api-keys|erasures/

@@ -31,6 +31,8 @@ type Person = {
 }
 
 const PATIENCE_MS = 25_000
+/** Before what they do next. */
+const THINKS_MS = 200
 
 /** What the personal data of all people has in common, so that it can be looked for. */
 export const CANARY = 'Quixotefield'
@@ -77,12 +79,13 @@ const proof = (order: Order) => ({ 'x-order-token': order.token, 'idempotency-ke
 /** Fills a cart, changes their mind about it, orders, pays by one card after the other until it works; gives up, or cancels. */
 async function buy(person: Person): Promise<void> {
   const { run, random, oneOf } = person
+  await pause(THINKS_MS)
   const lines: Line[] = [{ variantId: oneOf(run.variants), quantity: 1 + Math.floor(random() * 2) }]
   const cart = await fillCart(urlOf(person), lines, {
     email: `ann.${CANARY.toLowerCase()}@example.com`,
     shippingAddress: ADDRESS,
   })
-  if (!('token' in cart)) return pause(100)
+  if (!('token' in cart)) return
   const asked = { what: 'order', cartId: cart.id, lines } as const
   const { status, body: order } = await insist(person, asked, (url, key) => placeOrder(url, cart, key))
   if (status !== 201) return
@@ -101,7 +104,7 @@ async function buy(person: Person): Promise<void> {
 /** Staff: captures, refunds by amount and by lines, shipments, cancellations, and counts. */
 async function serve(person: Person): Promise<void> {
   const { run, random, oneOf } = person
-  await pause(200)
+  await pause(THINKS_MS)
   const order = oneOf(run.orders)
   person.owner ??= await run.shop.cluster.asOwner().catch(() => undefined)
   const { owner } = person
