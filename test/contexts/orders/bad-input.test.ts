@@ -135,7 +135,17 @@ describe('a cart takes no bad input', () => {
   it('nor an amount beyond what is exact', async () => {
     const dear = await buying.aVariant({ prices: usd(9_000_000_000_000), onHand: 9999 })
     const made = await buying.send('POST', '/v1/carts', { items: [{ variantId: dear, quantity: 9999 }] })
-    expect(made).toMatchObject({ status: 422, body: { code: 'orders.amount-too-large' } })
+    const tooLarge = { status: 422, body: { code: 'orders.amount-too-large' } }
+    expect(made).toMatchObject(tooLarge)
+    const cart = await buying.aCart([{ variantId: dear, quantity: 1 }])
+    const send = (method: 'GET' | 'POST' | 'PATCH', path = '', body?: object) =>
+      buying.send(method, `/v1/carts/${cart.id}${path}`, body, cart.headers)
+    const quantity = async () => (await send('GET')).body.items[0].quantity
+    expect(await send('POST', '/items', { variantId: dear, quantity: 9998 })).toMatchObject(tooLarge)
+    expect(await quantity()).toBe(1)
+    const item = `/items/${(await send('GET')).body.items[0].id}`
+    expect(await send('PATCH', item, { quantity: 9999 })).toMatchObject(tooLarge)
+    expect(await quantity()).toBe(1)
   })
 })
 

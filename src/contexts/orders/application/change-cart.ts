@@ -2,7 +2,7 @@ import type { Address } from '#kernel/address.ts'
 import type { CartId, CartItemId, VariantId } from '#kernel/ids.ts'
 import type { Reader } from '#platform/db/work.ts'
 import type { GuestTokens } from '#platform/security/guest-tokens.ts'
-import { type Cart, MAX_CART_ITEMS, MAX_UNITS, type PricedCart } from '../domain/cart.ts'
+import { type Cart, MAX_CART_ITEMS, MAX_UNITS, type PricedCart, priceCart } from '../domain/cart.ts'
 import { refuse } from '../domain/problems.ts'
 import type { StoreSettings } from '../domain/store-settings.ts'
 import { type Doing, type GoodsNeeds, priced, refuseUnsellable, variantOf, type WantedGoods } from './goods.ts'
@@ -59,7 +59,7 @@ export type ChangeCartNeeds = GoodsNeeds &
     ) => Promise<Cart | undefined>
   }
 
-/** The caller's cart, priced now. Refuses carts.not-found. */
+/** The caller's cart, priced now. Refuses carts.not-found, and orders.amount-too-large when prices have risen beyond it. */
 export const readCart =
   (needs: ChangeCartNeeds) =>
   async (doing: Doing, id: CartId): Promise<PricedCart> =>
@@ -67,7 +67,8 @@ export const readCart =
 
 /**
  * Adds units of a variant: a new line, or more of the one it has. Refuses carts.not-found, what refuseClosed refuses,
- * carts.too-many-items and what goods.ts refuses; more than is available counts what the cart has of it already.
+ * carts.too-many-items, orders.amount-too-large and what goods.ts refuses; more than is available counts what the cart has of
+ * it already.
  */
 export const addItem =
   (needs: ChangeCartNeeds) =>
@@ -144,12 +145,18 @@ export function refuseClosed({ status }: Cart): void {
   if (status !== 'open') throw refuse(`carts.already-${status}`)
 }
 
-/** How many units of a variant a cart may hold; refuses when that is fewer than `units`. */
+/**
+ * How many units of a variant a cart may hold; refuses when that is fewer than `units`, and what could not be added up, before
+ * anything is written.
+ */
 async function limitOf(needs: ChangeCartNeeds, { tx }: Doing, cart: Cart, variantId: VariantId, units: number) {
-  const isNew = !cart.items.some((item) => item.variantId === variantId)
-  if (units > MAX_UNITS || (isNew && cart.items.length >= MAX_CART_ITEMS)) throw refuse('carts.too-many-items')
-  const goods = await needs.sellables([variantId], cart.currency, 'cached', tx)
+  const others = cart.items.filter((item) => item.variantId !== variantId)
+  if (units > MAX_UNITS || others.length >= MAX_CART_ITEMS) throw refuse('carts.too-many-items')
+  const items = [...others, { id: needs.newItemId(), variantId, quantity: units, metadata: {} }]
+  const ids = items.map((item) => item.variantId)
+  const goods = await needs.sellables(ids, cart.currency, 'cached', tx)
   refuseUnsellable(needs, goods, cart.currency, [{ variantId, quantity: units, pointer: '/quantity' }])
+  priceCart({ ...cart, items }, goods, needs.settings)
   return goods.get(variantId)?.available ?? MAX_UNITS
 }
 

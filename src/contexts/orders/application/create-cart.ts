@@ -62,8 +62,9 @@ export const createCart =
       note: wanted.note ?? null,
       metadata: wanted.metadata ?? {},
     }
+    const pricedCart = priceCart(cart, goods, settings)
     await needs.insertCart(db, cart, now)
-    return priceCart(cart, goods, settings)
+    return pricedCart
   }
 
 /** The same variant twice is one line; its pointer is where it stood first. */

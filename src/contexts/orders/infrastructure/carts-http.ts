@@ -27,7 +27,6 @@ const GOODS = [
   'catalog.not-for-sale',
   'catalog.no-price',
   'catalog.out-of-stock',
-  'orders.amount-too-large',
 ] as const
 const DETAILS = [
   'carts.country-not-served',
@@ -35,7 +34,9 @@ const DETAILS = [
   'carts.two-addresses',
   'users.address-not-found',
 ] as const
-const OPEN = ['carts.not-found', 'carts.already-ordered', 'carts.already-merged'] as const
+/** Prices may have risen beyond what can be added up, since. */
+const FOUND = ['carts.not-found', 'orders.amount-too-large'] as const
+const OPEN = [...FOUND, 'carts.already-ordered', 'carts.already-merged'] as const
 
 /** Carts: every answer is the whole cart, priced now. */
 export const cartRoutes =
@@ -68,7 +69,7 @@ export const cartRoutes =
         config: {
           permission: 'carts:write',
           idempotency: 'optional',
-          refuses: ['carts.unknown-currency', ...GOODS, ...DETAILS],
+          refuses: ['carts.unknown-currency', 'orders.amount-too-large', ...GOODS, ...DETAILS],
         },
       },
       (request, reply) => change(request, reply, (doing) => use.createCart(doing, request.body), asCreated),
@@ -84,7 +85,7 @@ export const cartRoutes =
           params: CartParams,
           response: { 200: CartSchema },
         },
-        config: { permission: 'carts:write', refuses: ['carts.not-found'] },
+        config: { permission: 'carts:write', refuses: FOUND },
       },
       async (request) => view(await use.readCart({ db, now: clock(), actor: request.actor }, request.params.id)),
     )
