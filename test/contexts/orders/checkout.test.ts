@@ -5,6 +5,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemActor } from '#platform/db/system.ts'
 import { report } from '#src/cli/checkout.ts'
+import { areWaiting } from '../../kit/locks.ts'
 import { type Buying, type Guest, openForBuying } from './buying.ts'
 
 let buying: Buying
@@ -26,16 +27,6 @@ const signal = () => {
   const { promise: given, resolve: give } = Promise.withResolvers<void>()
   return { given, give }
 }
-/** Resolves when so many statements wait for a lock. */
-const areWaiting = (count: number) =>
-  expect
-    .poll(
-      () =>
-        buying.rows(sql`select pid from pg_stat_activity
-          where datname = current_database() and wait_event_type = 'Lock'`),
-      { timeout: 10_000 },
-    )
-    .toHaveLength(count)
 const storeSays = async () => {
   buying.shop.clock.advance(0.1)
   return (await buying.send('GET', '/v1/store')).body.checkout
@@ -119,14 +110,14 @@ describe('a paused checkout', () => {
     })
     await held.given
     const placing = buying.order(first)
-    await areWaiting(1)
+    await areWaiting(buying.rows, 1)
     let paused = false
     const pausing = turn(true).then(() => {
       paused = true
     })
-    await areWaiting(2)
+    await areWaiting(buying.rows, 2)
     const late = buying.order(second)
-    await areWaiting(3)
+    await areWaiting(buying.rows, 3)
     expect(paused).toBe(false)
     hold.give()
     await Promise.all([holder, pausing])

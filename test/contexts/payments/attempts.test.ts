@@ -6,6 +6,7 @@ import { systemActor } from '#platform/db/system.ts'
 import { newId } from '#platform/ids.ts'
 import { openAttempt } from '../../../src/contexts/payments/infrastructure/attempt-store.ts'
 import { enableFailpoints } from '../../kit/failpoints.ts'
+import { areWaiting } from '../../kit/locks.ts'
 import { type Opened, type PayableShop, payableShop } from './shop.ts'
 
 let at: PayableShop
@@ -125,8 +126,7 @@ test('the lease of an attempt begins when it is opened, not before its buyer has
   enableFailpoints('payment.before-call=error')
   const key = { 'idempotency-key': 'after-approval' }
   const left = at.attempt(payment, 'tok_ok', key)
-  const waiting = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-  await expect.poll(() => at.query(waiting)).toHaveLength(1)
+  await areWaiting(at.query, 1)
   at.shop.clock.advance(1)
   await holder.end()
   expect((await left).status).toBe(500)
