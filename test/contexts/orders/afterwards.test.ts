@@ -58,6 +58,22 @@ describe('expiry', () => {
     expect(told).toHaveLength(12)
   })
 
+  it('comes to those behind a hundred whose payment was captured and whose event nobody hears', async () => {
+    const variantId = await buying.aVariant({ onHand: 101 })
+    const orders: Placed[] = []
+    for (let i = 0; i <= 100; i += 1) orders.push(await buying.placed(await buying.aCart([{ variantId, quantity: 1 }])))
+    const last = orders.at(-1) as Placed
+    for (const order of orders.slice(0, 100)) expect((await buying.pay(order)).body.status).toBe('succeeded')
+    await buying.rows(sql`update platform.events set published_at = ${buying.shop.clock.now} where published_at is null`)
+    buying.shop.clock.advance(16)
+    await buying.shop.app.settle()
+    expect(await status(last)).toBe('expired')
+    expect(await status(orders[0] as Placed)).toBe('pending')
+    await buying.rows(sql`update platform.events set published_at = null where type = 'payments.captured.v1'`)
+    await buying.shop.app.settle()
+    expect(await status(orders[0] as Placed)).toBe('paid')
+  })
+
   it('waits for a payment that is being made', async () => {
     const order = await buying.anOrder()
     expect((await buying.pay(order, 'tok_requires_action')).body.status).toBe('requiresAction')

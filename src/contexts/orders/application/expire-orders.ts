@@ -1,5 +1,6 @@
 import type { ReleaseStock } from '#contexts/catalog/index.ts'
 import type { ClosePayments } from '#contexts/payments/index.ts'
+import { minutesAfter } from '#kernel/clock.ts'
 import type { OrderId, PaymentId } from '#kernel/ids.ts'
 import type { Currency } from '#kernel/money.ts'
 import type { Work } from '#platform/db/work.ts'
@@ -25,9 +26,13 @@ export type ExpireOrdersNeeds = {
   failpoint(name: string): Promise<void>
 }
 
+/** How long it takes at most until the event of a captured payment is heard, as a rule. */
+const HEARD_WITHIN_MINUTES = 1
+
 /**
  * Expires orders whose hold is over: payment closed, cart open again, stock free. One whose payment is being made is
- * held as long as that may take; one that was captured meanwhile is left to its event. Returns how many expired.
+ * held as long as that may take, and one that was captured meanwhile until its event is heard, so that neither stands in the
+ * way of those behind it. Returns how many were looked at: when as many as at most, there may be more.
  */
 export const expireOrders =
   (needs: ExpireOrdersNeeds) =>
@@ -40,15 +45,18 @@ export const expireOrders =
       ...order,
       closed: order.paymentId ? closed.get(order.paymentId) : undefined,
     }))
-    const busy = outcomes.flatMap(({ id, closed }) => (closed?.outcome === 'busy' ? [{ id, until: closed.until }] : []))
-    if (busy.length > 0) await needs.extendHolds(work, busy)
+    const held = outcomes.flatMap(({ id, closed }) => {
+      if (closed?.outcome === 'cancelled') return []
+      return [{ id, until: closed?.outcome === 'busy' ? closed.until : minutesAfter(work.now, HEARD_WITHIN_MINUTES) }]
+    })
+    if (held.length > 0) await needs.extendHolds(work, held)
     const over = outcomes.filter((order) => order.closed?.outcome === 'cancelled')
     const ids = over.map((order) => order.id)
-    if (ids.length === 0) return 0
+    if (ids.length === 0) return due.length
     await needs.failpoint('order.expired')
     await needs.markExpired(work, ids)
     await needs.reopenCarts(work, ids)
     await needs.releaseStock(work, ids, 'expired')
     work.emit(...over.map((order) => event('orders.expired.v1', order)))
-    return ids.length
+    return due.length
   }
