@@ -64,7 +64,9 @@ describe('expiry', () => {
     for (let i = 0; i <= 100; i += 1) orders.push(await buying.placed(await buying.aCart([{ variantId, quantity: 1 }])))
     const last = orders.at(-1) as Placed
     for (const order of orders.slice(0, 100)) expect((await buying.pay(order)).body.status).toBe('succeeded')
-    await buying.rows(sql`update platform.events set published_at = ${buying.shop.clock.now} where published_at is null`)
+    await buying.rows(
+      sql`update platform.events set published_at = ${buying.shop.clock.now} where published_at is null`,
+    )
     buying.shop.clock.advance(16)
     await buying.shop.app.settle()
     expect(await status(last)).toBe('expired')
