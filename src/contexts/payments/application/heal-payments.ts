@@ -25,8 +25,11 @@ export type HealPaymentsNeeds = {
   settlePayments: SettlePayments
 }
 
-/** Ends what was left half done: asks providers about attempts past their lease, and cancels there what is closing here. */
-export const healPayments = (needs: HealPaymentsNeeds) => async (): Promise<void> => {
+/**
+ * Ends what was left half done: asks providers about attempts past their lease, and cancels there what is closing here.
+ * Whether there was any: then there may be more.
+ */
+export const healPayments = (needs: HealPaymentsNeeds) => async (): Promise<boolean> => {
   const attempts = await needs.claimDueAttempts()
   await Promise.all(
     attempts.map((due) => heal(needs, due, (provider) => askAbout(provider, due, due.attemptId, needs.log))),
@@ -37,6 +40,7 @@ export const healPayments = (needs: HealPaymentsNeeds) => async (): Promise<void
       heal(needs, due, async (provider) => ({ found: await provider.cancel(due.providerPaymentId) })),
     ),
   )
+  return attempts.length + closings.length > 0
 }
 
 async function heal(
