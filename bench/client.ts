@@ -1,6 +1,6 @@
 import { openConnection } from './connection.ts'
 
-type Reply = { readonly status: number; readonly body: any }
+export type Reply = { readonly status: number; readonly body: any }
 export type Client = {
   readonly send: (method: string, path: string, body?: object, headers?: Record<string, string>) => Promise<Reply>
   readonly close: () => void

@@ -4,14 +4,14 @@ import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { ROUGH, refuseWhatWaits } from '../kit/banks.ts'
 import { variantOf } from '../kit/buyer.ts'
 import { SEED, sized } from '../kit/chaos.ts'
-import { violationsIn } from '../kit/checker.ts'
+import { neverTold, violationsIn } from '../kit/checker.ts'
 import { namedPlaces } from '../kit/failpoints.ts'
 import { openHistory, type Seen } from '../kit/history.ts'
 import { drawMishaps, happen, heal, type Mishap } from '../kit/mishaps.ts'
 import { CANARY, live, type Run } from '../kit/people.ts'
 import { HOLD_MINUTES, openShopToBreak, type ShopToBreak } from '../kit/shop-to-break.ts'
 import { verdict } from '../kit/verdict.ts'
-import { audited, mailsDue, mailsSent, readBooks } from '../kit/witnesses.ts'
+import { audited, mailsDue, mailsOnce, readBooks } from '../kit/witnesses.ts'
 
 vi.setConfig({ testTimeout: 600_000 })
 
@@ -80,23 +80,27 @@ function surprising({ surprises, shop }: Run): string[] {
 
 /** Waits until nothing is under way any more, and hears every witness. */
 async function judged(shop: ShopToBreak, history: readonly Seen[]): Promise<string[]> {
-  const { cluster, postgres, smtp } = shop
+  const { cluster, postgres, smtp, processes } = shop
   await refuseWhatWaits(cluster)
   await restedAfter(shop)
   const reconciled = await cluster.stoa('reconcile', '--json')
   await restedAfter(shop)
-  const mails = new Map(mailsSent(smtp).map((mail) => [mail.event, mail]))
+  // What breaks, and all processes once more when it is healed.
+  const sent = mailsOnce(smtp, MISHAPS + processes.length)
   return [
     ...(reconciled.code === 0 ? [] : [`stoa reconcile: ${reconciled.output}`]),
     ...(await audited(cluster)),
     ...(await cluster.ledgersDiffer()),
+    ...neverTold(history),
     ...violationsIn({
       history,
       books: await readBooks(postgres.query),
       provider: await cluster.taken(),
-      effects: [...mails.values()],
+      effects: sent.mails,
       due: await mailsDue(postgres.query),
     }),
+    ...sent.violations,
+    ...processes.flatMap((one) => one.fallen()),
     ...(await personalDataInClear(shop)),
   ]
 }

@@ -6,7 +6,7 @@ import { seeded } from '#src/sandbox/seeded.ts'
 import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, pay, placeOrder, send, variantOf } from '../kit/buyer.ts'
 import { SEED, sized } from '../kit/chaos.ts'
-import { violationsIn } from '../kit/checker.ts'
+import { neverTold, violationsIn } from '../kit/checker.ts'
 import { openHistory } from '../kit/history.ts'
 import { startPostgres, type TestPostgres } from '../kit/postgres.ts'
 import { type Cluster, type ShopProcess, startCluster } from '../kit/processes.ts'
@@ -138,6 +138,7 @@ test('P1: what was acknowledged survives kill -9 of services, workers and Postgr
     n: acknowledged,
     violations: [
       ...unsafe,
+      ...neverTold(history.read()),
       ...violationsIn({ history: history.read(), ...evidence }),
       ...(await audited(cluster)),
       ...backMs.filter((ms) => ms > BACK_MS).map((ms) => `the first 2xx came ${ms} ms after the restart`),

@@ -8,14 +8,14 @@ import { seeded } from '#src/sandbox/seeded.ts'
 import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, pay, placeOrder, send, variantOf } from '../kit/buyer.ts'
 import { SEED, sized } from '../kit/chaos.ts'
-import { violationsIn } from '../kit/checker.ts'
+import { neverTold, violationsIn } from '../kit/checker.ts'
 import { advanceClock } from '../kit/clock.ts'
 import { type History, openHistory } from '../kit/history.ts'
 import { startPostgres, type TestPostgres } from '../kit/postgres.ts'
 import { type Cluster, type ShopProcess, startCluster } from '../kit/processes.ts'
 import { openSmtp, type Smtp } from '../kit/smtp.ts'
 import { verdict } from '../kit/verdict.ts'
-import { mailingTo, mailsDue, mailsSent, readBooks, readSandbox } from '../kit/witnesses.ts'
+import { mailingTo, mailsDue, mailsOnce, readBooks, readSandbox } from '../kit/witnesses.ts'
 
 /** P9: events are delivered at least once and act once. Services without background work, two workers whose clocks are apart. */
 let postgres: TestPostgres
@@ -227,20 +227,22 @@ test('P9: workers die between each step of an event, or hang past their lease, a
   await Promise.all(clients)
   await comeToEnd()
   // Who died between sending and noting it sends again what receivers know for a copy by its Message-ID.
-  const mails = new Map(mailsSent(smtp).map((mail) => [mail.event, mail]))
+  const sent = mailsOnce(smtp, workers.length * chosen.length)
   const { code, output } = await cluster.stoa('audit', '--all', '--json')
   verdict({
     promise: 'P9',
     tried: `events while workers and PostgreSQL died or hung ${chosen.length} times, clocks apart`,
     n: await count('from platform.events'),
     violations: [
+      ...neverTold(history.read()),
       ...violationsIn({
         history: history.read(),
         books: await readBooks(postgres.query),
         provider: await readSandbox(cluster),
-        effects: [...mails.values()],
+        effects: sent.mails,
         due: await mailsDue(postgres.query),
       }),
+      ...sent.violations,
       ...(await refundsToldWrong()),
       ...(code === 0 ? [] : [output]),
     ],

@@ -8,14 +8,14 @@ import { seeded } from '#src/sandbox/seeded.ts'
 import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, pay, placeOrder, send, variantOf } from '../kit/buyer.ts'
 import { SEED, sized } from '../kit/chaos.ts'
-import { violationsIn } from '../kit/checker.ts'
+import { neverTold, violationsIn } from '../kit/checker.ts'
 import { namedPlaces } from '../kit/failpoints.ts'
 import { type History, openHistory } from '../kit/history.ts'
 import { startPostgres, type TestPostgres } from '../kit/postgres.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
 import { openSmtp, type Smtp } from '../kit/smtp.ts'
 import { verdict } from '../kit/verdict.ts'
-import { audited, mailingTo, mailsDue, mailsSent, readBooks, readSandbox } from '../kit/witnesses.ts'
+import { audited, mailingTo, mailsDue, mailsOnce, readBooks, readSandbox } from '../kit/witnesses.ts'
 
 /** Every place that a purchase, its money and its mails pass: the process dies there, or PostgreSQL does while it stands there. */
 const PLACES = [
@@ -155,7 +155,7 @@ test('P1: the process or PostgreSQL dies at each place of a purchase, and nothin
   await cluster.advance(MAIL_LEASE_MINUTES)
   await comeToRest(postgres.query, 60_000, () => jobsLeft(postgres.query))
   // Who died between sending and noting it sends again what receivers know for a copy by its Message-ID.
-  const mails = new Map(mailsSent(smtp).map((mail) => [mail.event, mail]))
+  const sent = mailsOnce(smtp, chosen.length)
   const seen = history.read()
   verdict({
     promise: 'P1',
@@ -163,11 +163,13 @@ test('P1: the process or PostgreSQL dies at each place of a purchase, and nothin
     n: seen.filter(({ asked, told }) => asked.what === 'order' && told === 'acknowledged').length,
     violations: [
       ...missed,
+      ...sent.violations,
+      ...neverTold(seen),
       ...violationsIn({
         history: seen,
         books: await readBooks(postgres.query),
         provider: await readSandbox(cluster),
-        effects: [...mails.values()],
+        effects: sent.mails,
         due: await mailsDue(postgres.query),
       }),
       ...(await audited(cluster)),

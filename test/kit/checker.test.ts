@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Reply } from './buyer.ts'
-import { type Evidence, violationsIn } from './checker.ts'
+import { type Evidence, neverTold, violationsIn } from './checker.ts'
 import { type Asked, openHistory, type Seen } from './history.ts'
 import type { Books, OrderRow, PaymentRow, RefundRow } from './witnesses.ts'
 
@@ -32,7 +32,7 @@ const payment: PaymentRow = {
   },
 }
 const refund: RefundRow = { id: 'ref_1', paymentId: 'pay_1', amountMinor: 300, status: 'succeeded', byStaff: true }
-const books: Books = { orders: [order], payments: [payment], refunds: [refund] }
+const books: Books = { orders: [order], payments: [payment], refunds: [refund], givenUp: [] }
 const object = { paymentId: 'pay_1', captured: 2_500, refunded: 300 }
 const mail = { consumer: 'mail', event: '<1@shop>' }
 
@@ -53,8 +53,10 @@ test('an honest story has no violation', () => expect(violationsIn(honest)).toEq
 test('what is unknown may have happened, or not', () => {
   const history = [placing, paying, refunding].map((asked) => line(asked, 'unknown'))
   expect(violationsIn({ ...honest, history })).toEqual([])
-  const nothing = { orders: [], payments: [payment], refunds: [] }
+  const nothing = { orders: [], payments: [payment], refunds: [], givenUp: [] }
   expect(violationsIn({ history, books: nothing, provider: [object] })).toEqual([])
+  expect(neverTold(history)).toHaveLength(3)
+  expect(neverTold([...history, ...honest.history])).toEqual([])
 })
 
 test.each<[said: string, lie: Partial<Evidence>]>([
@@ -100,6 +102,7 @@ test.each<[said: string, lie: Partial<Evidence>]>([
   ['1 refunds of 300 of payment pay_1, where 0', { history: [placed, paid, line(refunding, 'refused')] }],
   ['mail of <1@shop> happened 2 times', { effects: [mail, mail] }],
   ['mail of <1@shop> did not happen', { effects: [] }],
+  ['job was given up', { books: { ...books, givenUp: ['job was given up'] } }],
 ])('a lie is found: %s', (said, lie) => {
   expect(violationsIn({ ...honest, ...lie }).join('\n')).toContain(said)
 })

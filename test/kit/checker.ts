@@ -34,8 +34,15 @@ export function violationsIn(evidence: Evidence): string[] {
     ...ledgersApart(evidence),
     ...refundsWrong(fates, evidence.books),
     ...effectsWrong(evidence),
+    ...evidence.books.givenUp,
   ]
 }
+
+/** Where everybody insists: what somebody asked for and was never told of, in words. */
+export const neverTold = (history: readonly Seen[]): string[] =>
+  fatesOf(history).flatMap(({ asked: { what }, key, told }) =>
+    told === 'unknown' ? [`nobody ever told what became of the ${what} with key ${key}`] : [],
+  )
 
 /** Of each key: acknowledged when it ever was; else what was heard last, as a repeat tells what an unknown answer did not. */
 function fatesOf(history: readonly Seen[]): Fate[] {

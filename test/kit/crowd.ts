@@ -3,7 +3,7 @@
  * pause for 5 s, with `… arrivals 600 60` 600 come in each second for 60 s, however many are there. Prints a Tally as JSON.
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Client, openClient } from '../../bench/client.ts'
+import { type Client, openClient, type Reply } from '../../bench/client.ts'
 import { DETAILS, key } from '../../bench/journeys.ts'
 import { quantile } from '../../bench/numbers.ts'
 
@@ -20,6 +20,8 @@ export type Tally = {
   readonly surprises: readonly string[]
   /** Of the good answers. */
   readonly p99Ms: number
+  /** From the last arrival until nobody was there any more. */
+  readonly lingeredMs: number
 }
 
 type Ask = (path: string, body: object, headers?: Record<string, string>) => Promise<any>
@@ -51,7 +53,10 @@ async function shop(): Promise<void> {
       tally.late += 1
       isCutOff = true
     } else if (reply.body?.code === 'platform.overloaded') tally.turnedAway += 1
-    else surprises.push(`${path}: ${reply.status} ${reply.body?.code}`)
+    else {
+      surprises.push(`${path}: ${reply.status} ${reply.body?.code}`)
+      isCutOff ||= reply.status === 0
+    }
     return undefined
   }
   await buy(ask)
@@ -73,13 +78,14 @@ async function buy(ask: Ask): Promise<void> {
   else if (attempt) surprises.push(`the payment ${attempt.status}`)
 }
 
-/** What was answered while its shopper still waited for it; undefined when nothing was. */
-async function inTime<T>(answering: Promise<T>): Promise<T | undefined> {
+/** What was answered while its shopper still waited for it, a connection that broke too; undefined when nothing was. */
+async function inTime(answering: Promise<Reply>): Promise<Reply | undefined> {
   let over: NodeJS.Timeout | undefined
   const gone = new Promise<undefined>((leave) => {
     over = setTimeout(() => leave(undefined), PATIENCE_MS)
   })
-  return Promise.race([answering.catch(() => gone), gone]).finally(() => clearTimeout(over))
+  const broken = (error: NodeJS.ErrnoException): Reply => ({ status: 0, body: { code: error.code ?? error.message } })
+  return Promise.race([answering.catch(broken), gone]).finally(() => clearTimeout(over))
 }
 
 const began = performance.now()
@@ -93,7 +99,9 @@ if (how === 'buyers') {
 } else
   for (; elapsed() < seconds; await pause(TICK_MS))
     for (const due = elapsed() * many; everybody.length < due; ) everybody.push(shop())
+const lastCame = performance.now()
 await Promise.all(everybody)
+const lingeredMs = Math.round(performance.now() - lastCame)
 goodMs.sort((a, b) => a - b)
-console.log(JSON.stringify({ ...tally, surprises, p99Ms: quantile(goodMs, 0.99) } satisfies Tally))
+console.log(JSON.stringify({ ...tally, surprises, p99Ms: quantile(goodMs, 0.99), lingeredMs } satisfies Tally))
 process.exit(0)

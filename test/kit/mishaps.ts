@@ -31,7 +31,13 @@ const TOXICS: readonly Toxic[] = [
   { type: 'bandwidth', bytesPerSecond: 20_000 },
 ]
 
-/** What goes wrong in a run, one after the other: the same for the same seed. */
+/** Places that only background work passes. */
+const BEHIND = /^(consumer|delivery|event\.claimed|event\.published|order\.expired|order\.mailed)/
+
+/**
+ * What goes wrong in a run, one after the other: the same for the same seed. A few seeds that follow each other have each
+ * kind of it. Where a place is named, it is the last process that passes it if it is background work (a worker, if there is one).
+ */
 export function drawMishaps(seed: number, count: number, places: readonly string[]): Mishap[] {
   const random = seeded(seed)
   const below = (n: number) => Math.floor(random() * n)
@@ -42,24 +48,34 @@ export function drawMishaps(seed: number, count: number, places: readonly string
     places.filter((place) => !place.startsWith('keys.')),
   ]
   const doing = (place: string) => `${place}=${oneOf(['kill', 'error', `delay:${100 + below(900)}`])}`
+  const [behind, before] = [others.filter((place) => BEHIND.test(place)), others.filter((place) => !BEHIND.test(place))]
+  const atPlaces = (count: number): Mishap => {
+    const [who, some] = random() < 0.5 ? [2, behind] : [below(2), before]
+    const spec = Array.from({ length: count }, () => doing(oneOf(some))).join(';')
+    return { kind: 'failpoints', who, spec, ms: ms() }
+  }
+  const cut = (link: 'database' | 'stripe'): Mishap => ({ kind: 'cut', link, toxics: [oneOf(TOXICS)], ms: ms() })
   const draws: readonly (() => Mishap)[] = [
     () => ({ kind: 'kill', who: below(3) }),
-    () => ({ kind: 'restart', who: below(3) }),
+    () => ({ kind: 'database-kill' }),
+    () => atPlaces(2),
     () => ({ kind: 'hang', who: below(3), ms: ms() }),
-    () => ({
-      kind: 'failpoints',
-      who: below(3),
-      spec: [doing(oneOf(others)), doing(oneOf(others))].join(';'),
-      ms: ms(),
-    }),
-    () => ({ kind: 'failpoints', who: below(3), spec: doing(oneOf(others)), ms: ms() }),
+    () => cut('database'),
     () => ({ kind: 'rotate-keys', spec: doing(oneOf(ofKeys)) }),
-    () => ({ kind: oneOf(['database-kill', 'database-restart', 'database-terminate'] as const) }),
-    () => ({ kind: 'database-hang', ms: ms() }),
-    () => ({ kind: 'cut', link: oneOf(['database', 'stripe'] as const), toxics: [oneOf(TOXICS)], ms: ms() }),
+    () => ({ kind: 'database-restart' }),
+    () => atPlaces(1),
     () => ({ kind: 'clock', minutes: oneOf([1, 6, 16]) }),
+    () => ({ kind: 'database-terminate' }),
+    () => ({ kind: 'restart', who: below(3) }),
+    () => cut('stripe'),
+    () => ({ kind: 'database-hang', ms: ms() }),
   ]
-  return Array.from({ length: count }, () => oneOf(draws)())
+  return Array.from({ length: count }, (_, i) => ({
+    mishap: (draws[(seed * count + i) % draws.length] as () => Mishap)(),
+    place: random(),
+  }))
+    .toSorted((a, b) => a.place - b.place)
+    .map(({ mishap }) => mishap)
 }
 
 /** Lets it happen, and ends it. A process that is gone is started again. */

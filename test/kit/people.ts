@@ -85,7 +85,7 @@ async function buy(person: Person): Promise<void> {
     email: `ann.${CANARY.toLowerCase()}@example.com`,
     shippingAddress: ADDRESS,
   })
-  if (!('token' in cart)) return
+  if (!('token' in cart)) return void notice(person, cart)
   const asked = { what: 'order', cartId: cart.id, lines } as const
   const { status, body: order } = await insist(person, asked, (url, key) => placeOrder(url, cart, key))
   if (status !== 201) return

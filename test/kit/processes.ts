@@ -40,6 +40,8 @@ export type ShopProcess = {
   resume(): void
   /** Whether the process has ended, by itself or not. */
   readonly isGone: () => boolean
+  /** How it ended, in words, each time that nobody ended it: those that were started with failpoints are not counted. */
+  readonly fallen: () => readonly string[]
 }
 
 /** One that serves the API, on a port of its own. */
@@ -202,6 +204,8 @@ function service(port: number, env: Environment, options: readonly string[]): Se
 
 const worker = (env: Environment): ShopProcess => shopProcess(['worker'], env, (running) => prints(running, /Worker/))
 
+const tailOf = ({ output }: Launched): string => output().trim().split('\n').at(-1) ?? ''
+
 function shopProcess(
   command: readonly string[],
   env: Environment,
@@ -209,6 +213,8 @@ function shopProcess(
 ): ShopProcess {
   let running: Launched | undefined
   let before = ''
+  const fallen: string[] = []
+  const ended = new WeakSet<Launched>()
   const output = () => before + (running?.output() ?? '')
   return {
     output,
@@ -216,11 +222,22 @@ function shopProcess(
     hang: () => void running?.child.kill('SIGSTOP'),
     resume: () => void running?.child.kill('SIGCONT'),
     isGone: () => !running || isGone(running.child),
-    end: async (signal) => (running ? endOf(running.child, signal) : null),
+    fallen: () => fallen,
+    end: async (signal) => {
+      if (!running) return null
+      ended.add(running)
+      return endOf(running.child, signal)
+    },
     start: async (more = {}) => {
       before = output()
-      running = launch([CLI, ...command], { ...env, ...more })
-      await isReady(running)
+      const started = launch([CLI, ...command], { ...env, ...more })
+      running = started
+      if (!('FAILPOINTS' in more))
+        started.child.once('exit', (code, signal) => {
+          if (!ended.has(started))
+            fallen.push(`${command[0]} ended by itself with ${code ?? signal}: ${tailOf(started)}`)
+        })
+      await isReady(started)
     },
   }
 }

@@ -40,6 +40,8 @@ export type Books = {
   readonly orders: readonly OrderRow[]
   readonly payments: readonly PaymentRow[]
   readonly refunds: readonly RefundRow[]
+  /** Work that failed until nobody tries it any more, in words. */
+  readonly givenUp: readonly string[]
 }
 
 /** An object at a payment provider, in its own books: captured, and given back for good. */
@@ -52,7 +54,13 @@ type Query = (text: string) => Promise<any[]>
 
 /** Reads the books of a shop at rest. */
 export async function readBooks(query: Query): Promise<Books> {
-  return { orders: await query(ORDERS), payments: await query(PAYMENTS), refunds: await query(REFUNDS) }
+  const givenUp = await query(GIVEN_UP)
+  return {
+    orders: await query(ORDERS),
+    payments: await query(PAYMENTS),
+    refunds: await query(REFUNDS),
+    givenUp: givenUp.map(({ text }) => text),
+  }
 }
 
 const ORDERS = `
@@ -77,6 +85,10 @@ const PAYMENTS = `
 const REFUNDS = `
   select id, payment_id as "paymentId", amount_minor::float8 as "amountMinor", status, requested_by is not null as "byStaff"
   from payments.refunds`
+
+const GIVEN_UP = `
+  select format('job %s was given up: %s', task_identifier, last_error) as text
+  from graphile_worker.jobs where attempts >= max_attempts`
 
 /** What the sandbox provider holds. */
 export async function readSandbox(cluster: { sandboxUrl: string; sandboxKey: string }): Promise<Taken[]> {
@@ -113,8 +125,20 @@ const FROM = readSender('Stoa <shop@example.com>')
 export const mailingTo = ({ url }: Smtp) => ({ SMTP_URL: url, MAIL_FROM: 'Stoa <shop@example.com>' })
 
 /** The mails that went over the wire, each copy. */
-export const mailsSent = ({ received }: Smtp): Effect[] =>
+const mailsSent = ({ received }: Smtp): Effect[] =>
   received.map(({ headers }) => ({ consumer: 'mail', event: headers['message-id'] ?? headers.subject ?? '' }))
+
+/** Mails that a process sends at the same time, and can die of before it has noted any. */
+const SENT_TOGETHER = 4
+
+/** The mails of a shop in which something broke so often, once each; a violation when more copies came than that explains. */
+export function mailsOnce(smtp: Smtp, broken: number): { readonly mails: Effect[]; readonly violations: string[] } {
+  const sent = mailsSent(smtp)
+  const mails = [...new Map(sent.map((mail) => [mail.event, mail])).values()]
+  const copies = sent.length - mails.length
+  const most = broken * SENT_TOGETHER
+  return { mails, violations: copies > most ? [`${copies} mails were sent again, where ${most} may be`] : [] }
+}
 
 /** The mails that must have gone over the wire once: of each order that was paid, and all that are written down as sent. */
 export async function mailsDue(query: Query): Promise<Effect[]> {
