@@ -8,6 +8,7 @@ import { listDeadLetters, messagingMeasures, replayDeadLetter } from '#platform/
 import { makeLocalTransport } from '#platform/messaging/local.ts'
 import { makeRelay } from '#platform/messaging/relay.ts'
 import { seeded } from '#src/sandbox/seeded.ts'
+import { quantile } from '../../bench/numbers.ts'
 import { SEED, sized } from '../kit/chaos.ts'
 import { command, testPlatform } from '../kit/platform.ts'
 import { p99Of, verdict } from '../kit/verdict.ts'
@@ -144,11 +145,16 @@ test('P11: the others flow as fast as without poison, all of it is parked with a
   for (const pump of [shop.relay, shop.retries]) await pump.stop()
   await shop.drain()
   await shop.retryDue()
-  const tookMs = (calm: boolean) =>
+  const tookMs = (which: (n: number) => boolean) =>
     [...sentAt].flatMap(([n, at]) =>
-      sent.get(n) === 'good' && isCalm(n) === calm ? [(tookAt.get(n) ?? Number.POSITIVE_INFINITY) - at] : [],
+      sent.get(n) === 'good' && which(n) ? [(tookAt.get(n) ?? Number.POSITIVE_INFINITY) - at] : [],
     )
-  const [quiet, poisoned] = [p99Of(tookMs(true)), p99Of(tookMs(false))]
+  const [quiet, poisoned] = [p99Of(tookMs(isCalm)), p99Of(tookMs((n) => !isCalm(n)))]
+  const isBeside = (n: number) => [n - 2, n - 1, n + 1, n + 2].some((other) => (sent.get(other) ?? 'good') !== 'good')
+  const beside = quantile(
+    tookMs(isBeside).toSorted((a, b) => a - b),
+    0.9,
+  )
   await shop.park()
   const letters = await lettersParked()
   const due = [...sent].flatMap(lettersOf)
@@ -159,6 +165,7 @@ test('P11: the others flow as fast as without poison, all of it is parked with a
   const all = [...sent.keys()].flatMap((n) => [`picky ${n}`, `easy ${n}`])
   const violations = [
     ...(poisoned <= 2 * quiet ? [] : [`p99 of the others: ${poisoned} ms with poison, ${quiet} ms without`]),
+    ...(beside <= 2 * quiet ? [] : [`p90 of those beside poison: ${beside} ms, p99 without ${quiet} ms`]),
     ...(letters.map(({ name }) => name).join() === due.join()
       ? []
       : [`parked ${letters.map(({ name }) => name)}, not ${due}`]),

@@ -11,7 +11,7 @@ import { freePort } from '../kit/free-port.ts'
 import { type Cluster, type Running, startCluster, startProcess } from '../kit/processes.ts'
 import type { StripeLedger } from '../kit/stripe/ledger.ts'
 import { openToxicProxy, type Toxic, type ToxicProxy } from '../kit/toxics.ts'
-import { p99Of, verdict, whichHold } from '../kit/verdict.ts'
+import { inRound, p99Of, verdict, whichHold } from '../kit/verdict.ts'
 import { audited, readSandbox } from '../kit/witnesses.ts'
 
 /** P14: a slow or dead provider cannot take the shop down. Two processes, with four database connections each. */
@@ -105,18 +105,20 @@ describe.each([
     },
     async (what, toxic) => {
       const [rounds, violations]: [Round[], string[]] = [[], []]
-      const ratios = () => rounds.map(({ before, during }) => during.p99Ms / before.p99Ms)
-      const openedMs = () => rounds.map(({ during }) => (toxic === ERRORS ? 0 : Math.max(...during.openedMs)))
-      const isGood = () => ratios().some((ratio) => ratio <= 1.2) && openedMs().some((ms) => ms <= 5_000)
-      while (rounds.length < ROUNDS && !isGood()) {
+      const ratioOf = ({ before, during }: Round) => during.p99Ms / before.p99Ms
+      // Where half of the answers are good, nobody need be given up.
+      const openedMs = ({ during }: Round) => (toxic === ERRORS ? 0 : Math.max(...during.openedMs))
+      const isGood = (round: Round) => ratioOf(round) <= 1.2 && openedMs(round) <= 5_000
+      while (rounds.length < ROUNDS && !rounds.some(isGood)) {
         const before = await payAndBrowse()
         proxies[method].set(toxic)
         const during = await payAndBrowse()
         proxies[method].set()
-        rounds.push({ before, during })
+        const round = { before, during }
+        rounds.push(round)
         console.log(
           `${name}, ${what}: browse p99 ${before.p99Ms.toFixed(1)} ms before, ${during.p99Ms.toFixed(1)} ms during: ` +
-            `${ratios().at(-1)?.toFixed(2)} times; given up after ${during.openedMs.join(' and ')} ms; ` +
+            `${ratioOf(round).toFixed(2)} times; given up after ${during.openedMs.join(' and ')} ms; ` +
             JSON.stringify(during.outcomes),
         )
         violations.push(
@@ -131,20 +133,17 @@ describe.each([
         )
         await untilBothPay()
       }
-      const [ratio, ms] = [Math.min(...ratios()), Math.min(...openedMs())]
-      violations.push(
-        ...whichHold({
-          [`browse p99 is ${ratio} times`]: !(ratio <= 1.2),
-          [`given up after ${ms} ms`]: !(ms <= 5_000),
-        }),
-      )
-      const best = rounds[ratios().indexOf(ratio)]?.during
+      const good = rounds.find(isGood)
+      if (!good)
+        violations.push(
+          ...rounds.map((round) => `browse p99 is ${ratioOf(round)} times, given up after ${openedMs(round)} ms`),
+        )
       verdict({
         promise: 'P14',
-        tried: `looks at the shop while ${name} ${WORDS[toxic.type]}`,
-        n: rounds.reduce((sum, { during }) => sum + during.looks, 0),
+        tried: `looks at the shop while ${name} ${WORDS[toxic.type]}${inRound(rounds.length)}`,
+        n: (good ?? rounds[0])?.during.looks ?? 0,
         violations,
-        ...(best && { p99Ms: best.p99Ms }),
+        ...(good && { p99Ms: good.during.p99Ms }),
       })
     },
   )

@@ -25,6 +25,9 @@ export const whichHold = (wrongs: Readonly<Record<string, boolean>>): string[] =
 export const p99Of = (times: readonly number[]): number =>
   times.toSorted((a, b) => a - b)[Math.ceil(times.length * 0.99) - 1] ?? 0
 
+/** Which round it was that kept a bound on times, where the machine is given more than one. */
+export const inRound = (round: number): string => (round === 1 ? '' : `, in round ${round}`)
+
 /** Notes how a promise was kept, in the file that VERDICTS names, and fails when it was not. */
 export function verdict(one: Verdict): void {
   const { violations, ...rest } = one
