@@ -44,14 +44,16 @@ test('P9: checkout goes on while all workers are down, and everything catches up
   await Promise.all(Array.from({ length: CLIENTS }, (_, client) => buy(client)))
   const late = () => count('platform.events where published_at is null')
   const behind = await late()
-  await Promise.all(cluster.workers.map((worker) => worker.start()))
   const from = performance.now()
-  await expect.poll(late, { timeout: CATCHES_UP_MS, interval: 20 }).toBe(0)
+  await Promise.all([
+    ...cluster.workers.map((worker) => worker.start()),
+    expect.poll(late, { timeout: CATCHES_UP_MS, interval: 20 }).toBe(0),
+  ])
   const perSecond = Math.round(behind / ((performance.now() - from) / 1_000))
   const pending = await count(`orders.orders where status = 'pending'`)
   verdict({
     promise: 'P9',
-    tried: `purchases while all workers are down; then ${behind} events caught up, ${perSecond} a second`,
+    tried: `purchases while all workers are down; then ${behind} events caught up, ${perSecond} a second, the start of the workers included`,
     n: tookMs.length,
     violations: [...violations, ...(pending > 0 ? [`${pending} orders are pending still`] : [])],
     p99Ms: p99Of(tookMs),
