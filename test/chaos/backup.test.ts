@@ -42,6 +42,7 @@ type Machine = Environment & { readonly STOA_DATA_DIR: string; readonly DATABASE
 async function aMachine(name: string, kind: Kind): Promise<Machine> {
   const dataDir = join(folder, `${name}-${kind}`)
   mkdirSync(dataDir)
+  if (kind !== 'embedded' && !debian) throw new Error('PostgreSQL 15 is missing: apt-get install postgresql-15.')
   const database = kind === 'embedded' ? undefined : await debian?.makeDatabase(name)
   const urls = { DATABASE_URL: database?.url ?? '', DATABASE_OWNER_URL: database?.ownerUrl ?? '' }
   return { STOA_DATA_DIR: dataDir, ...urls, SANDBOX_URL: '' }
@@ -127,7 +128,7 @@ async function textOf(file: string): Promise<string> {
 }
 
 describe.each<Kind>(['embedded', 'PostgreSQL 15'])('%s', (kind) => {
-  test.skipIf(kind !== 'embedded' && !hasDebianPostgres)(
+  test.skipIf(kind !== 'embedded' && !hasDebianPostgres && !FULL)(
     'P26: backed up while it sells, lost with its machine, and selling again on another one',
     { timeout: 240_000 },
     async () => {
