@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { shopComesToRest } from '../kit/at-rest.ts'
 import { fillCart, pay, placeOrder, type Reply, send, variantOf, waitForOrder } from '../kit/buyer.ts'
 import { testDatabase } from '../kit/database.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
 import { verdict, whichHold } from '../kit/verdict.ts'
+import { audited } from '../kit/witnesses.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
@@ -38,9 +40,9 @@ function unlike(replies: readonly Reply[]): string[] {
     ...others.map(({ status, body }) => `${status} ${body?.code}`),
   ]
 }
-const audited = async (): Promise<string[]> => {
-  const { code, output } = await cluster.stoa('audit', '--json')
-  return whichHold({ [`the oracles do not hold: ${output}`]: code !== 0 })
+const auditedAtRest = async (): Promise<string[]> => {
+  await shopComesToRest(database.ownerUrl, 30_000)
+  return audited(cluster)
 }
 
 describe('P4: one key', () => {
@@ -73,7 +75,7 @@ describe('P4: one key', () => {
         [`another buyer with the key is ${otherCaller.status}`]: otherCaller.status !== 201,
         "another buyer with the key has the first one's order": otherCaller.body.id === again.body.id,
       }),
-      ...(await audited()),
+      ...(await auditedAtRest()),
     )
     verdict({ promise: 'P4', tried: 'orders with one key over two processes', n: replies.length, violations })
   })
@@ -98,7 +100,7 @@ describe('P4: one key', () => {
         [`${body.captured.amountMinor} taken for ${order.total.amountMinor}`]:
           body.captured.amountMinor !== order.total.amountMinor,
       }),
-      ...(await audited()),
+      ...(await auditedAtRest()),
     ]
     verdict({ promise: 'P4', tried: 'payments with one key over two processes', n: replies.length, violations })
   })

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import pg from 'pg'
 
 type Query = (text: string) => Promise<any[]>
 
@@ -15,6 +16,14 @@ export async function comeToRest(query: Query, timeoutMs: number, owed: () => Pr
     if (Object.values(still).every((count) => Number(count) === 0)) return
     if (Date.now() > until) throw new Error(`Still under way: ${JSON.stringify([still, ...(await query(STUCK))])}`)
   }
+}
+
+/** The same for a shop with this database, jobs too, asked as the owner of its tables. */
+export async function shopComesToRest(ownerUrl: string, timeoutMs: number): Promise<void> {
+  const client = new pg.Client({ connectionString: ownerUrl })
+  await client.connect()
+  const query: Query = async (text) => (await client.query(text)).rows
+  await comeToRest(query, timeoutMs, () => jobsLeft(query)).finally(() => client.end())
 }
 
 const UNDER_WAY = `
