@@ -112,12 +112,16 @@ async function failSome(attempts = 1): Promise<void> {
   }
 }
 
-/** Both workers are killed, and one that is started anew dies at a place. */
+/** Both workers are killed, and one that is started anew dies at the last of these places. */
 async function dieAt(failpoints: string, prepare = () => Promise.resolve()): Promise<void> {
   await killWorkers()
   await prepare()
+  const dying = (failpoints.split(';').at(-1) ?? '').replace('=', ' ')
+  const before = timesAt(dying)
+  // It may die there before it is ready.
   await workers[0].start({ FAILPOINTS: failpoints }).catch(() => {})
   await until(`a worker dies: ${failpoints}`, () => workers[0].isGone())
+  expect(timesAt(dying), `how often a worker died: ${failpoints}`).toBe(before + 1)
   await startWorkers()
 }
 
