@@ -40,6 +40,14 @@ export function asksBy(fitting: Fitting, learned: Learned) {
 }
 export type MakeAsk = ReturnType<typeof asksBy>
 
+/** The same once more, not its answer of before: with another Idempotency-Key, if it has one that is sound. */
+export function withFreshKey(ask: Ask): Ask {
+  const { 'idempotency-key': key = '' } = ask.headers
+  return UUID.test(key) ? { ...ask, headers: { ...ask.headers, 'idempotency-key': randomUUID() } } : ask
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 const takesText = ({ requestBody }: Operation): string | undefined =>
   requestBody?.content['text/csv'] ? 'Handle,Title,Variant Price\nfuzzed,Fuzzed,1.00\n' : undefined
 

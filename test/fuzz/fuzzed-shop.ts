@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { audit } from '#src/audit/audit.ts'
 import { type Buying, openForBuying } from '../contexts/orders/buying.ts'
 import { bearer } from '../contexts/users/people.ts'
-import { type Ask, asksBy, curlOf, type Headers, type MakeAsk } from './asks.ts'
+import { type Ask, asksBy, curlOf, type Headers, type MakeAsk, withFreshKey } from './asks.ts'
 import { type Operation, operationsOf, type Resolve, resolverOf } from './document.ts'
 import { type Fitting, fittingBy } from './fitting.ts'
 import { aBuyerComes, furnish, type Step } from './furnish.ts'
@@ -80,11 +80,13 @@ export async function openFuzzedShop(): Promise<FuzzedShop> {
     send: async (operation, ask, why, expected) => {
       const first = await answerOf(ask)
       // Neighbours on the same machine may have held the database up, but not twice.
-      const answer = first.ms < LIMIT_MS ? first : { ...first, ms: (await answerOf(ask)).ms }
+      const again = first.ms < LIMIT_MS ? undefined : await answerOf(withFreshKey(ask))
+      const answer = { ...first, ms: again?.ms ?? first.ms }
       const wrong = judge.wrongIn(operation, answer)
+      if (again) wrong.push(...judge.wrongIn(operation, again).map((what) => `again: ${again.status} ${what}`))
       if (expected && !expected.includes(answer.status)) wrong.push(`is not ${expected.join(' or ')}`)
-      if (answer.status < 300 && answer.body.startsWith('{'))
-        learned.hear(JSON.parse(answer.body), answer.headers.etag as string | undefined)
+      for (const { status, headers, body } of again ? [answer, again] : [answer])
+        if (status < 300 && body.startsWith('{')) learned.hear(JSON.parse(body), headers.etag as string | undefined)
       const told = `${answer.status} ${answer.body.slice(0, 300)}`
       const says = (what: string) => `${operation.operationId}, ${why}: ${what}: ${told}\n  ${curlOf(ask)}`
       return { status: answer.status, ms: answer.ms, told, wrong: wrong.map(says) }
