@@ -11,7 +11,7 @@ export type Attack = {
 }
 
 /** How much later than it must the server may say so: others may have the processors. */
-const SPARE_MS = 15_000
+export const SPARE_MS = 15_000
 const HOST = 'Host: shop.example'
 /** A request as it is written, each line ended properly; the last lines are its body. */
 const request = (line: string, headers: readonly string[] = [], body = ''): string =>

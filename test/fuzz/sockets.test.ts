@@ -1,17 +1,22 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { seeded } from '#src/sandbox/seeded.ts'
 import { SEED, sized } from '../kit/chaos.ts'
 import { verdict } from '../kit/verdict.ts'
-import { ATTACKS, type Attack, slowAttacks } from './attacks.ts'
+import { ATTACKS, type Attack, SPARE_MS, slowAttacks } from './attacks.ts'
 import { deformed } from './deformed.ts'
 import { floodsOf } from './floods.ts'
 import { LIMIT_MS } from './judge.ts'
-import { type Exchange, exchange } from './raw-socket.ts'
+import { type Exchange, exchange, type Sending } from './raw-socket.ts'
 import { REQUEST_MS, startWatchedService, type WatchedService } from './watched-service.ts'
 
 const MOST_GROWTH_MB = 50
 const PATIENCE_MS = 10_000
+/** The next one is sent by then, whether this one was answered or not. */
+const FIRST_LOOK_MS = 150
+/** A request that never ends has a limit of its own, and a file of 10 MB is written down. */
+const MAY_TAKE_TIME: readonly (number | undefined)[] = [408, 202]
 const WARM = 24
 const AT_ONCE = 4
 
@@ -27,9 +32,18 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => service?.stop())
 
+/** What comes back on a connection, and after which time, as far as it was the service's own doing. */
+async function exchanged(bytes: Sending, answers: number, patienceMs: number): Promise<Exchange> {
+  const starved = service.starvedMs()
+  const got = await exchange(service.url, bytes, { answers, patienceMs })
+  return { ...got, ms: got.ms - (service.starvedMs() - starved) }
+}
+
 /** What is wrong with the answers to an attack, as far as the wire goes. */
-function wrongOnTheWire({ answers, rest }: Exchange): string[] {
+function wrongOnTheWire({ answers, rest, ms }: Exchange): string[] {
+  const last = answers.at(-1)?.status
   return [
+    ...(last && ms > LIMIT_MS && !MAY_TAKE_TIME.includes(last) ? [`${last} after ${ms.toFixed()} ms`] : []),
     ...(rest === '' ? [] : [`bytes that are no answer: ${JSON.stringify(rest.slice(0, 80))}`]),
     ...answers.flatMap(({ status, headers, body }) => [
       ...(status >= 500 ? [`${status} is our fault`] : []),
@@ -45,6 +59,18 @@ function isProblem(type: string | undefined, body: string, status: number): bool
   return /^application\/problem\+json/.test(type ?? '') && JSON.parse(body).status === status
 }
 
+/** What is wrong with what came back for bytes of which nobody knows what they are. */
+function wrongForDeformed(bytes: Buffer, got: Exchange): string[] {
+  const { answers, closed } = got
+  // As many as there can be at most: each ends in a blank line, but for the last one.
+  const heads = bytes.toString('latin1').split('\r\n\r\n').filter(Boolean).length
+  return [
+    ...wrongOnTheWire(got),
+    ...(answers.length > Math.max(1, heads) ? [`${answers.length} answers to ${heads} heads`] : []),
+    ...(answers.length === 0 && !closed ? ['neither answered nor closed'] : []),
+  ]
+}
+
 /** What somebody else is answered who comes next, with an id of their own. */
 async function wrongForNext(): Promise<string[]> {
   const id = `next-${randomUUID()}`
@@ -58,7 +84,7 @@ async function wrongForNext(): Promise<string[]> {
 }
 
 async function violationsOf({ why, bytes, answers, patienceMs = PATIENCE_MS }: Attack): Promise<string[]> {
-  const got = await exchange(service.url, bytes(), { answers: answers.length, patienceMs })
+  const got = await exchanged(bytes(), answers.length, patienceMs)
   const statuses = got.answers.map(({ status }) => status)
   const isExpected =
     answers.length === 0 ||
@@ -98,16 +124,20 @@ describe('P18: over the wire', () => {
     const count = sized(300, 2_000)
     const bytes = Array.from({ length: count }, () => deformed(ATTACKS, random))
     const next = bytes[Symbol.iterator]()
+    const judged: Promise<void>[] = []
+    const judge = async (one: Buffer) => {
+      const wrong = wrongForDeformed(one, await exchanged(one, 1, REQUEST_MS + SPARE_MS))
+      violations.push(...wrong.map((what) => `${what}: ${JSON.stringify(one.toString('latin1')).slice(0, 600)}`))
+    }
     await Promise.all(
       Array.from({ length: 16 }, async () => {
         for (const one of next) {
-          const got = await exchange(service.url, one, { answers: 1, patienceMs: 150 })
-          violations.push(
-            ...wrongOnTheWire(got).map((what) => `${what}: ${JSON.stringify(one.toString('latin1')).slice(0, 600)}`),
-          )
+          judged.push(judge(one))
+          await Promise.race([judged.at(-1), pause(FIRST_LOOK_MS)])
         }
       }),
     )
+    await Promise.all(judged)
     violations.push(...(await wrongForNext()))
     verdict({ promise: 'P18', tried: 'requests deformed by chance on raw sockets', n: count, violations, seed: SEED })
   })

@@ -16,6 +16,8 @@ export type WatchedService = {
   readonly residentMb: (withinMs: number, wanted?: number) => Promise<number>
   /** The longest that it let somebody wait for the simplest answer since this was last asked, in ms, as far as it was its own doing. */
   readonly longestSilence: () => number
+  /** How long it and this process were kept waiting for the processors so far, in ms. */
+  readonly starvedMs: () => number
   readonly stop: () => Promise<void>
 }
 
@@ -31,11 +33,11 @@ export async function startWatchedService(): Promise<WatchedService> {
   })
   const { url, pid } = cluster.services[0]
   const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid()}/status`, 'utf8'))?.[1]) / 1_024
+  const starving = () => starvedMs() + starvedMs(pid())
   let silence = 0
   let watching = true
   const watch = async () => {
     while (watching) {
-      const starving = () => starvedMs() + starvedMs(pid())
       const [asked, starved] = [performance.now(), starving()]
       await fetch(`${url}/health/live`).then((answer) => answer.arrayBuffer())
       silence = Math.max(silence, performance.now() - asked - (starving() - starved))
@@ -57,6 +59,7 @@ export async function startWatchedService(): Promise<WatchedService> {
       }
       return least
     },
+    starvedMs: starving,
     longestSilence: () => {
       const longest = silence
       silence = 0
