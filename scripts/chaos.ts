@@ -1,7 +1,7 @@
 /**
- * `make chaos`: every promise that has a test, tried with the figures of the published table, from fresh seeds. `--seed 7` runs a seed again,
- * `--only P2` or `--only last-units` some of it, `--json` prints JSON, `--publish` puts what came of it into README and docs
- * (all of it, or of the one promise of `--only`).
+ * `make chaos`: every promise that has a test, tried with the figures of the published table, from fresh seeds. `--seed 7` runs
+ * a seed again, `--only P2` or `--only last-units` some of it, `--json` prints JSON, `--publish` puts what came of it into README
+ * and docs (all of it, or of the one promise of `--only`).
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
