@@ -64,6 +64,7 @@ describe('P18: sound input', () => {
       if (reached) done += 1
     }
     violations.push(...(await shop.auditFindings()))
+    if (done < shop.operations.length / 2) violations.push(`only ${done} operations did something`)
     verdict({
       promise: 'P18',
       tried: `sound and odd requests, at least ${Math.min(...counts)} to each of ${shop.operations.length} operations, ${done} of which did something`,

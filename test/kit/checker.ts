@@ -40,19 +40,27 @@ export function violationsIn(evidence: Evidence): string[] {
 
 /** Where everybody insists: what somebody asked for and was never told of, in words. */
 export const neverTold = (history: readonly Seen[]): string[] =>
-  fatesOf(history).flatMap(({ asked: { what }, key, told }) =>
-    told === 'unknown' ? [`nobody ever told what became of the ${what} with key ${key}`] : [],
-  )
+  triesOf(history).flatMap((tries) => {
+    if (tries.some(({ told }) => told === 'acknowledged')) return []
+    const { asked, key, told, status, code, answeredAt } = tries.at(-1) as Seen
+    const insistedMs = answeredAt - (tries[0] as Seen).askedAt
+    return told === 'unknown'
+      ? [`nobody told in ${insistedMs} ms what became of the ${asked.what} with key ${key}: ${status} ${code ?? ''}`]
+      : []
+  })
+
+/** By key, each time that it was sent. */
+const triesOf = (history: readonly Seen[]): Seen[][] => [
+  ...Map.groupBy(history, ({ asked, key }) => `${asked.what} ${subjectOf(asked)} ${key}`).values(),
+]
 
 /** Of each key: acknowledged when it ever was; else what was heard last, as a repeat tells what an unknown answer did not. */
-function fatesOf(history: readonly Seen[]): Fate[] {
-  const byKey = Map.groupBy(history, ({ asked, key }) => `${asked.what} ${subjectOf(asked)} ${key}`)
-  return [...byKey.values()].map((seen) => {
-    const answers = seen.flatMap(({ told, answer }) => (told === 'acknowledged' && answer ? [answer] : []))
-    const { asked, key, told } = seen.at(-1) as Seen
+const fatesOf = (history: readonly Seen[]): Fate[] =>
+  triesOf(history).map((tries) => {
+    const answers = tries.flatMap(({ told, answer }) => (told === 'acknowledged' && answer ? [answer] : []))
+    const { asked, key, told } = tries.at(-1) as Seen
     return { asked, key, told: answers.length > 0 ? 'acknowledged' : told, answers }
   })
-}
 
 const subjectOf = (asked: Asked): string => (asked.what === 'order' ? asked.cartId : asked.paymentId)
 

@@ -40,14 +40,15 @@ export type History = {
   /** Sends it once and writes down what came of it. */
   ask(asked: Asked, key: string, request: () => Promise<Reply>): Promise<Reply>
   /** Repeats it with its key until it is no longer unknown, or the time is over. */
-  insist(asked: Asked, key: string, request: () => Promise<Reply>, timeoutMs?: number): Promise<Reply>
+  insist(asked: Asked, key: string, request: () => Promise<Reply>): Promise<Reply>
   /** Everything that was written, by whichever process. */
   read(): Seen[]
   remove(): void
 }
 
 const REPEAT_MS = 250
-const INSIST_MS = 30_000
+/** An attempt to pay whose process died is leased to it, then to one that heals it, which may die as well. */
+const INSIST_MS = 90_000
 
 /** Opens a history: each line is in the file before its client goes on, and stays there if the tester dies. */
 export function openHistory(
@@ -64,8 +65,8 @@ export function openHistory(
   return {
     file,
     ask,
-    insist: async (asked, key, request, timeoutMs = INSIST_MS) => {
-      for (const until = Date.now() + timeoutMs; ; await pause(REPEAT_MS)) {
+    insist: async (asked, key, request) => {
+      for (const until = Date.now() + INSIST_MS; ; await pause(REPEAT_MS)) {
         const reply = await ask(asked, key, request)
         if (isFinal(asked, reply) || Date.now() > until) return reply
       }

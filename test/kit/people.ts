@@ -30,7 +30,6 @@ type Person = {
   owner?: { authorization: string } | undefined
 }
 
-const PATIENCE_MS = 25_000
 /** Before what they do next. */
 const THINKS_MS = 200
 
@@ -66,12 +65,7 @@ const insist = (
   request: (url: string, key: string) => Promise<Reply>,
 ): Promise<Reply> => {
   const key = randomUUID()
-  return person.run.history.insist(
-    asked,
-    key,
-    async () => notice(person, await request(urlOf(person), key)),
-    PATIENCE_MS,
-  )
+  return person.run.history.insist(asked, key, async () => notice(person, await request(urlOf(person), key)))
 }
 
 const proof = (order: Order) => ({ 'x-order-token': order.token, 'idempotency-key': randomUUID() })
