@@ -16,7 +16,7 @@ prove: node_modules/.package-lock.json ## races, replays and kills against two s
 test: node_modules/.package-lock.json
 	@vitest run
 
-chaos: node_modules/.package-lock.json ## tries every promise with kills, cuts, floods and fuzz, from a fresh seed: half an hour
+chaos: node_modules/.package-lock.json ## tries the promises with kills, cuts, floods and fuzz, from a fresh seed: half an hour
 	@node scripts/chaos.ts $(ARGS)
 
 mutants: node_modules/.package-lock.json ## plants known bugs one by one, and wants the tests to find each

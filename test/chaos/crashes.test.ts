@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seeded } from '#src/sandbox/seeded.ts'
 import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, pay, placeOrder, send, variantOf } from '../kit/buyer.ts'
-import { SEED, sized } from '../kit/chaos.ts'
+import { SEED, shuffled, sized } from '../kit/chaos.ts'
 import { neverTold, violationsIn } from '../kit/checker.ts'
 import { openHistory } from '../kit/history.ts'
 import { startPostgres, type TestPostgres } from '../kit/postgres.ts'
@@ -39,11 +39,6 @@ afterAll(async () => {
 const random = seeded(SEED)
 const oneOf = <One>(all: readonly One[]): One => all[Math.floor(random() * all.length)] as One
 const anyUrl = () => oneOf(cluster.services).url
-const shuffled = <One>(all: readonly One[]): One[] =>
-  all
-    .map((one) => ({ one, at: random() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ one }) => one)
 
 /** Who dies together, each as often as the others, in an order of the seed. */
 function victims(): (readonly (ShopProcess | TestPostgres)[])[] {
@@ -53,7 +48,7 @@ function victims(): (readonly (ShopProcess | TestPostgres)[])[] {
     ShopProcess,
   ]
   const sets = [[first], [second], [worker], [postgres], [postgres, first], [first, second, worker, postgres]]
-  return Array.from({ length: Math.ceil(KILLS / sets.length) }, () => shuffled(sets))
+  return Array.from({ length: Math.ceil(KILLS / sets.length) }, () => shuffled(sets, random))
     .flat()
     .slice(0, KILLS)
 }
@@ -96,7 +91,7 @@ test('P1: what was acknowledged survives kill -9 of services, workers and Postgr
   let killing = true
   const buyer = async () => {
     while (killing || acknowledged < ORDERS) {
-      const lines = shuffled(variants)
+      const lines = shuffled(variants, random)
         .slice(0, 1 + Math.floor(random() * 2))
         .map((variantId) => ({ variantId, quantity: 1 + Math.floor(random() * 3) }))
       const cart = await fillCart(anyUrl(), lines)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -7,15 +7,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seeded } from '#src/sandbox/seeded.ts'
 import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, pay, placeOrder, send, variantOf } from '../kit/buyer.ts'
-import { SEED, sized } from '../kit/chaos.ts'
+import { SEED, shuffled, sized } from '../kit/chaos.ts'
 import { neverTold, violationsIn } from '../kit/checker.ts'
 import { advanceClock } from '../kit/clock.ts'
+import { timesPassed } from '../kit/failpoints.ts'
 import { type History, openHistory } from '../kit/history.ts'
 import { startPostgres, type TestPostgres } from '../kit/postgres.ts'
 import { type Cluster, type ShopProcess, startCluster } from '../kit/processes.ts'
 import { openSmtp, type Smtp } from '../kit/smtp.ts'
 import { verdict } from '../kit/verdict.ts'
-import { mailingTo, mailsDue, mailsOnce, readBooks, readSandbox } from '../kit/witnesses.ts'
+import { audited, mailingTo, mailsDue, mailsOnce, readBooks, readSandbox } from '../kit/witnesses.ts'
 
 /** P9: events are delivered at least once and act once. Services without background work, two workers whose clocks are apart. */
 let postgres: TestPostgres
@@ -93,10 +94,7 @@ async function purchase(history: History, n: number): Promise<void> {
 }
 
 /** How often a worker came to this place and did that there. */
-const timesAt = (what: string) =>
-  readFileSync(passed, 'utf8')
-    .split('\n')
-    .filter((line) => line === what).length
+const timesAt = (what: string) => timesPassed(passed, what)
 
 /** Waits for captures and refunds that nobody heard of, and notes of some that their one consumer has failed so often. */
 async function failSome(attempts = 1): Promise<void> {
@@ -196,11 +194,7 @@ const SHORT = 3
 
 /** In an order of the seed, those that are tried. */
 function faults() {
-  const random = seeded(SEED)
-  return FAULTS.slice(0, sized(SHORT, FAULTS.length))
-    .map((fault) => ({ fault, at: random() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ fault }) => fault)
+  return shuffled(FAULTS.slice(0, sized(SHORT, FAULTS.length)), seeded(SEED))
 }
 
 async function comeToEnd(): Promise<void> {
@@ -232,7 +226,6 @@ test('P9: workers die between each step of an event, or hang past their lease, a
   await comeToEnd()
   // Who died between sending and noting it sends again what receivers know for a copy by its Message-ID.
   const sent = mailsOnce(smtp, workers.length * chosen.length)
-  const { code, output } = await cluster.stoa('audit', '--all', '--json')
   verdict({
     promise: 'P9',
     tried: `events while workers and PostgreSQL died or hung ${chosen.length} times, clocks apart`,
@@ -248,7 +241,7 @@ test('P9: workers die between each step of an event, or hang past their lease, a
       }),
       ...sent.violations,
       ...(await refundsToldWrong()),
-      ...(code === 0 ? [] : [output]),
+      ...(await audited(cluster)),
     ],
     seed: SEED,
   })

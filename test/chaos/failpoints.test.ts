@@ -7,9 +7,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seeded } from '#src/sandbox/seeded.ts'
 import { comeToRest, jobsLeft } from '../kit/at-rest.ts'
 import { fillCart, pay, placeOrder, send, variantOf } from '../kit/buyer.ts'
-import { SEED, sized } from '../kit/chaos.ts'
+import { SEED, shuffled, sized } from '../kit/chaos.ts'
 import { neverTold, violationsIn } from '../kit/checker.ts'
-import { namedPlaces } from '../kit/failpoints.ts'
+import { namedPlaces, timesPassed } from '../kit/failpoints.ts'
 import { type History, openHistory } from '../kit/history.ts'
 import { startPostgres, type TestPostgres } from '../kit/postgres.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
@@ -109,19 +109,14 @@ const EVERY: readonly Break[] = (['process', 'PostgreSQL'] as const).flatMap((vi
 
 /** In an order of the seed; the short form has some of them. */
 function breaks(): Break[] {
-  const random = seeded(SEED)
-  const inOrder = EVERY.map((one) => ({ one, at: random() })).sort((a, b) => a.at - b.at)
-  return inOrder.map(({ one }) => one).slice(0, sized(SHORT, EVERY.length))
+  return shuffled(EVERY, seeded(SEED)).slice(0, sized(SHORT, EVERY.length))
 }
 
 /** Starts the process anew, lets it come to this place, and breaks it or its database there; resolves with whether it came. */
 async function breakAt({ place, victim }: Break): Promise<boolean> {
   const [service] = cluster.services
   const [wanted, spec] = victim === 'process' ? [`${place} kill`, 'kill'] : [`${place} delay`, `delay:${STANDING_MS}`]
-  const times = () =>
-    readFileSync(passed, 'utf8')
-      .split('\n')
-      .filter((line) => line === wanted).length
+  const times = () => timesPassed(passed, wanted)
   const before = times()
   await service.end('SIGTERM')
   // It may die there before it is ready.

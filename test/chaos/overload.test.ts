@@ -10,6 +10,7 @@ import { type TestDatabase, testDatabase } from '../kit/database.ts'
 import { runToEnd } from '../kit/launch.ts'
 import { type Cluster, startCluster } from '../kit/processes.ts'
 import { verdict, whichHold } from '../kit/verdict.ts'
+import { audited } from '../kit/witnesses.ts'
 
 const CROWD = join(import.meta.dirname, '../kit/crowd.ts')
 const BUYERS = 32
@@ -69,7 +70,6 @@ test('P28: of three times as many as can be served as many buy as at the peak, a
     REST_MS,
     async () => 0,
   )
-  const { code, output } = await cluster.stoa('audit', '--all', '--json')
   const [now, before] = [(overload.bought / SECONDS).toFixed(1), perSecond.toFixed(1)]
   const leftBehind = overload.begun - overload.bought
   console.log(
@@ -87,7 +87,7 @@ test('P28: of three times as many as can be served as many buy as at the peak, a
         [`it took ${backMs} ms until everybody could buy again`]: backMs > RECOVERY_MS,
       }),
       ...[...peak.surprises, ...overload.surprises, ...unwell],
-      ...(code === 0 ? [] : [`audit: ${output}`]),
+      ...(await audited(cluster)),
     ],
   })
 })

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { seeded } from '#src/sandbox/seeded.ts'
-import { SEED, sized } from '../kit/chaos.ts'
+import { SEED, shuffled, sized } from '../kit/chaos.ts'
 import { afterwards, anySchedule, type Pace, runCopies, type Schedule, tellTheRest } from '../kit/stripe-copies.ts'
 import { different, type Model, type ModelShop, modelShops } from '../kit/stripe-models.ts'
 import { SCENARIOS } from '../kit/stripe-scenarios.ts'
@@ -25,10 +25,7 @@ afterAll(() => Promise.all(shops.map(({ at }) => at.close())))
 
 const random = seeded(SEED)
 /** Some of them, by a seed, when they are too many. */
-function some<One>(all: readonly One[]): One[] {
-  const chosen = all.map((one) => ({ one, place: random() })).toSorted((a, b) => a.place - b.place)
-  return chosen.slice(0, MOST).map(({ one }) => one)
-}
+const some = <One>(all: readonly One[]): One[] => shuffled(all, random).slice(0, MOST)
 const permuted = ({ varied, scenario: { steps } }: Model): Schedule[] => some(afterwards(varied, steps.length, STEPS))
 const mixed = ({ varied, scenario: { steps } }: Model): Schedule[] =>
   Array.from({ length: MIXED }, () => anySchedule(varied, steps.length, random))

@@ -6,3 +6,9 @@ export const SEED = Number(process.env.CHAOS_SEED ?? 1)
 
 /** The number for the short form, or for the full one. */
 export const sized = (short: number, full: number): number => (FULL ? full : short)
+
+/** All of them in an order by chance: with the same numbers, the same one. */
+export const shuffled = <One>(all: Iterable<One>, random: () => number): One[] =>
+  Array.from(all, (one) => ({ one, place: random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ one }) => one)

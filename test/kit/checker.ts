@@ -19,6 +19,7 @@ type Fate = {
   readonly key: string
   readonly told: Seen['told']
   readonly answers: readonly Answer[]
+  readonly tries: readonly Seen[]
 }
 
 /** What is wrong, in words; nothing when every witness tells the same story. A pure function. */
@@ -40,27 +41,24 @@ export function violationsIn(evidence: Evidence): string[] {
 
 /** Where everybody insists: what somebody asked for and was never told of, in words. */
 export const neverTold = (history: readonly Seen[]): string[] =>
-  triesOf(history).flatMap((tries) => {
-    if (tries.some(({ told }) => told === 'acknowledged')) return []
-    const { asked, key, told, status, code, answeredAt } = tries.at(-1) as Seen
-    const insistedMs = answeredAt - (tries[0] as Seen).askedAt
-    return told === 'unknown'
-      ? [`nobody told in ${insistedMs} ms what became of the ${asked.what} with key ${key}: ${status} ${code ?? ''}`]
-      : []
+  fatesOf(history).flatMap(({ asked, key, told, tries }) => {
+    if (told !== 'unknown') return []
+    const [first, last] = [tries[0], tries.at(-1)] as [Seen, Seen]
+    const insistedMs = last.answeredAt - first.askedAt
+    return [
+      `nobody told in ${insistedMs} ms what became of the ${asked.what} with key ${key}: ${last.status} ${last.code ?? ''}`,
+    ]
   })
-
-/** By key, each time that it was sent. */
-const triesOf = (history: readonly Seen[]): Seen[][] => [
-  ...Map.groupBy(history, ({ asked, key }) => `${asked.what} ${subjectOf(asked)} ${key}`).values(),
-]
 
 /** Of each key: acknowledged when it ever was; else what was heard last, as a repeat tells what an unknown answer did not. */
-const fatesOf = (history: readonly Seen[]): Fate[] =>
-  triesOf(history).map((tries) => {
+function fatesOf(history: readonly Seen[]): Fate[] {
+  const byKey = Map.groupBy(history, ({ asked, key }) => `${asked.what} ${subjectOf(asked)} ${key}`)
+  return [...byKey.values()].map((tries) => {
     const answers = tries.flatMap(({ told, answer }) => (told === 'acknowledged' && answer ? [answer] : []))
     const { asked, key, told } = tries.at(-1) as Seen
-    return { asked, key, told: answers.length > 0 ? 'acknowledged' : told, answers }
+    return { asked, key, told: answers.length > 0 ? 'acknowledged' : told, answers, tries }
   })
+}
 
 const subjectOf = (asked: Asked): string => (asked.what === 'order' ? asked.cartId : asked.paymentId)
 

@@ -35,6 +35,12 @@ export const namedPlaces = (): string[] =>
     .map(([, place]) => place as string)
     .sort()
 
+/** How often a process came to a place and did that there, by what FAILPOINTS_PASSED names: `order.mailed kill`. */
+export const timesPassed = (file: string, what: string): number =>
+  readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line === what).length
+
 function readEntry(entry: string): [string, Action] {
   const [, name = '', kind, ms] = ENTRY.exec(entry) ?? []
   if (!name) throw new RangeError(`"${entry}" is not a failpoint: name=kill, name=error or name=delay:<ms>.`)

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { seeded } from '#src/sandbox/seeded.ts'
+import { shuffled } from './chaos.ts'
 import type { ShopProcess } from './processes.ts'
 import type { ShopToBreak } from './shop-to-break.ts'
 import type { Toxic } from './toxics.ts'
@@ -70,12 +71,10 @@ export function drawMishaps(seed: number, count: number, places: readonly string
     () => cut('stripe'),
     () => ({ kind: 'database-hang', ms: ms() }),
   ]
-  return Array.from({ length: count }, (_, i) => ({
-    mishap: (draws[(seed * count + i) % draws.length] as () => Mishap)(),
-    place: random(),
-  }))
-    .toSorted((a, b) => a.place - b.place)
-    .map(({ mishap }) => mishap)
+  function* inTurn() {
+    for (let i = 0; i < count; i += 1) yield (draws[(seed * count + i) % draws.length] as () => Mishap)()
+  }
+  return shuffled(inTurn(), random)
 }
 
 /** Lets it happen, and ends it. A process that is gone is started again. */

@@ -8,7 +8,7 @@ import { listDeadLetters, replayDeadLetter } from '#platform/messaging/dead-lett
 import { makeLocalTransport } from '#platform/messaging/local.ts'
 import { makeRelay } from '#platform/messaging/relay.ts'
 import { seeded } from '#src/sandbox/seeded.ts'
-import { SEED, sized } from '../kit/chaos.ts'
+import { SEED, shuffled, sized } from '../kit/chaos.ts'
 import { command, testPlatform } from '../kit/platform.ts'
 import { verdict } from '../kit/verdict.ts'
 
@@ -68,12 +68,6 @@ async function begin() {
     close: () => client.end(),
   }
 }
-
-const shuffled = <T>(items: readonly T[], random: () => number): T[] =>
-  items
-    .map((item) => ({ item, at: random() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ item }) => item)
 
 describe('the relay', () => {
   test('P10: an event whose transaction commits after a later one is not skipped, whichever relay comes by', async () => {
